@@ -52,13 +52,9 @@ class Layer(_Value):
         for name in ("heads", "key_value_heads"):
             given = getattr(self, name)
             if name in kind.choices and given is None:
-                raise InvalidInput.of(
-                    name, None, "a positive integer", f"{kind.name} attention needs `{name}`"
-                )
+                raise InvalidInput.of(name, None, "a positive integer", f"{kind.name} attention needs `{name}`")
             if name not in kind.choices and given is not None:
-                raise InvalidInput.of(
-                    name, given, "nothing", f"{kind.name} attention has no `{name}`: remove it"
-                )
+                raise InvalidInput.of(name, given, "nothing", f"{kind.name} attention has no `{name}`: remove it")
         if self.heads and self.key_value_heads and not divides_properly(self.key_value_heads, self.heads):
             raise InvalidInput.of(
                 "key_value_heads",

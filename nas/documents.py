@@ -163,9 +163,7 @@ def _problems(details: ErrorDetails, prefix: str) -> list[Problem]:
         case "missing":
             return [Problem(path, None, "a value (the field is required)", f"add `{path}`")]
         case "extra_forbidden":
-            return [
-                Problem(path, details["input"], "no field of this name", "remove it or mend its spelling")
-            ]
+            return [Problem(path, details["input"], "no field of this name", "remove it or mend its spelling")]
         case _:
             allowed = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             return [Problem(path or "document", details["input"], allowed, f"correct `{path or 'document'}`")]

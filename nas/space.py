@@ -46,9 +46,7 @@ Chooser = Callable[[Decision], int]
 
 def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(set(values)) != len(values):
-        raise InvalidInput.of(
-            "", list(values), "values that differ from each other", "remove the repeated ones"
-        )
+        raise InvalidInput.of("", list(values), "values that differ from each other", "remove the repeated ones")
     return values
 
 
@@ -74,9 +72,7 @@ class _LayerChoices(_Document):
         for name, choices in value.items():
             kind = ATTENTION_TYPES.get(name)
             if kind is None:
-                raise InvalidInput.of(
-                    name, name, ", ".join(ATTENTION_TYPES), "name one of these attention types"
-                )
+                raise InvalidInput.of(name, name, ", ".join(ATTENTION_TYPES), "name one of these attention types")
             if set(choices) != set(kind.choices):
                 raise InvalidInput.of(
                     name, sorted(choices), f"exactly {', '.join(kind.choices)}", "give each a list of values"
@@ -234,9 +230,7 @@ class SearchSpace:
                 name += "{" + ",".join(map(str, options)) + "}"
             return options[choose(Decision(name, options, tuple(weights.values())))]
 
-        per_depth = {
-            d: {depth: len(self._options[d]) ** depth for depth in c.depth} for d in self.hidden_sizes
-        }
+        per_depth = {d: {depth: len(self._options[d]) ** depth for depth in c.depth} for d in self.hidden_sizes}
         d = pick("hidden_size", {d: sum(per_depth[d].values()) for d in self.hidden_sizes}, self.hidden_sizes)
         depth = pick("depth", per_depth[d], c.depth)
         stack = {"hidden_size": d}
@@ -306,9 +300,7 @@ class SearchSpace:
         """
         found = self.choices_of(architecture)
         if found is None:
-            raise InvalidInput.of(
-                "architecture", architecture.id, f"one of space {self.name}", "check the space"
-            )
+            raise InvalidInput.of("architecture", architecture.id, f"one of space {self.name}", "check the space")
         stack, layers = found
         c = self._choices
         result = []

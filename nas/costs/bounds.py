@@ -1,7 +1,7 @@
 """The exact lowest and highest value of a cost over a whole space, however large.
 
-Every cost here is a sum over sub-blocks, so the extreme over a space is found without listing it: at each choice of
-stack and depth all layers take the cheapest (or dearest) layer option.
+Every cost here is a sum over sub-blocks, so the extreme over a space is found without listing it: at each choice
+of stack and depth all layers take the cheapest (or dearest) layer option.
 """
 
 from __future__ import annotations

@@ -58,9 +58,7 @@ def sub_blocks(architecture: Architecture) -> tuple[SubBlock, ...]:
         )
     ]
     for layer in stack.layers:
-        choices: dict[str, Any] = {
-            name: getattr(layer, name) for name in ATTENTION_TYPES[layer.attention].choices
-        }
+        choices: dict[str, Any] = {name: getattr(layer, name) for name in ATTENTION_TYPES[layer.attention].choices}
         blocks += [
             SubBlock.of("attention", hidden_size=d, norm_position=norm, attention=layer.attention, **choices),
             SubBlock.of(
@@ -76,7 +74,7 @@ def sub_blocks(architecture: Architecture) -> tuple[SubBlock, ...]:
 
 
 def build_sub_block(sub_block: SubBlock) -> nn.Module:
-    """Return the module: forward(x, padding_mask=None), x being tokens (B, T) for an embedding, else (B, T, D)."""
+    """Return the module: forward(x, padding_mask=None), x: tokens (B, T) for an embedding, else (B, T, D)."""
     return _MODULES[sub_block.kind](**dict(sub_block.settings))
 
 

@@ -18,9 +18,7 @@ def build_attention(name: str, hidden_size: int, choices: dict[str, int]) -> nn.
     """
     kind = ATTENTION_TYPES.get(name)
     if kind is None:
-        raise InvalidInput.of(
-            "attention", name, ", ".join(ATTENTION_TYPES), "name one of these attention types"
-        )
+        raise InvalidInput.of("attention", name, ", ".join(ATTENTION_TYPES), "name one of these attention types")
     module, _, class_name = kind.implementation.partition(":")
     built = getattr(import_module(module), class_name)(hidden_size, **choices)
     assert isinstance(built, nn.Module)
