@@ -1,8 +1,9 @@
 """Reading documents from outside: YAML and JSON into plain values, plain values into validated models.
 
 Everything that a person or a program sends passes through here. YAML is read by PyYAML's safe loader with
-anchors, duplicate keys and deep nesting refused, so that a document of a few bytes can't grow to gigabytes;
-JSON is read without NaN and infinities, which JSON does not have.
+anchors, duplicate keys and deep nesting refused, so that a document of a few bytes can't grow to gigabytes, and
+with a limit on its values, of which PyYAML reads only some 40,000 a second; JSON is read without NaN and
+infinities, which JSON does not have.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -21,14 +22,16 @@ from nas.errors import InvalidInput, Problem, TooLarge, shown
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
+MAX_YAML_NODES = 20_000
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, without anchors, duplicate keys, dates or nesting beyond `MAX_DEPTH`."""
+    """PyYAML's safe loader without anchors, duplicate keys and dates, up to `MAX_DEPTH` and `MAX_YAML_NODES`."""
 
     _depth = 0
+    _nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -37,6 +40,11 @@ class _StrictLoader(yaml.SafeLoader):
                 None, None, "anchors and aliases (& and *) are not taken", event.start_mark
             )
         self._depth += 1
+        self._nodes += 1
+        if self._nodes > MAX_YAML_NODES:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"more than {MAX_YAML_NODES} values are not taken as YAML: use JSON", event.start_mark
+            )
         if self._depth > MAX_DEPTH:
             raise yaml.constructor.ConstructorError(
                 None, None, f"nesting deeper than {MAX_DEPTH} levels is not taken", event.start_mark
@@ -79,23 +87,35 @@ def parse_document(text: str | bytes, field: str = "document") -> dict[str, Any]
     Raises `TooLarge` above `MAX_BYTES`, `InvalidInput` for text that is not one mapping, for tags, anchors,
     duplicate keys, deep nesting, and for numbers that are not finite.
     """
+    return _mapping(text, field, MAX_BYTES, _parse, "one YAML or JSON mapping")
+
+
+def parse_json(text: str | bytes, field: str = "document", limit: int = MAX_BYTES) -> dict[str, Any]:
+    """Parse JSON text of at most `limit` bytes, and nothing else, into a mapping of plain values.
+
+    Raises as `parse_document` does; for documents that only machines write, and too large to be read as YAML.
+    """
+    return _mapping(text, field, limit, _parse_json, "one JSON object")
+
+
+def _mapping(
+    text: str | bytes, field: str, limit: int, parse: Callable[[str], Any], allowed: str
+) -> dict[str, Any]:
     raw = text.encode() if isinstance(text, str) else text
-    if len(raw) > MAX_BYTES:
-        raise TooLarge([too_large(field, len(raw))])
+    if len(raw) > limit:
+        raise TooLarge([too_large(field, len(raw), limit)])
     try:
-        value = _parse(raw.decode("utf-8"))
+        value = parse(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidInput.of(
             field, raw[:20], "UTF-8 text", f"save the document as UTF-8 (byte {error.start} is not)"
         ) from error
     except (yaml.YAMLError, json.JSONDecodeError, RecursionError, ValueError) as error:
         raise InvalidInput.of(
-            field, text if len(text) < 60 else f"{len(raw)} bytes", "one YAML or JSON mapping", _reason(error)
+            field, text if len(text) < 60 else f"{len(raw)} bytes", allowed, _reason(error)
         ) from error
     if not isinstance(value, dict):
-        raise InvalidInput.of(
-            field, value, "one YAML or JSON mapping", "put the fields at the top level, as `name: value`"
-        )
+        raise InvalidInput.of(field, value, allowed, "put the fields at the top level, as `name: value`")
     refuse_non_finite(value)
     return value
 
@@ -108,10 +128,24 @@ def too_large(field: str, size: int, limit: int = MAX_BYTES) -> Problem:
 def _parse(text: str) -> Any:
     if text.lstrip()[:1] == "{":
         try:
-            return json.loads(text, object_pairs_hook=_unique_keys)
+            return _parse_json(text)
         except json.JSONDecodeError:
             return yaml.load(text, Loader=_StrictLoader)  # YAML's flow mapping also opens with {
     return yaml.load(text, Loader=_StrictLoader)
+
+
+def _parse_json(text: str) -> Any:
+    value = json.loads(text, object_pairs_hook=_unique_keys)
+    _refuse_nesting(value, MAX_DEPTH)
+    return value
+
+
+def _refuse_nesting(value: Any, levels_left: int) -> None:
+    if isinstance(value, dict | list):
+        if not levels_left:
+            raise ValueError(f"nesting deeper than {MAX_DEPTH} levels is not taken")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_nesting(inner, levels_left - 1)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -147,12 +181,13 @@ def validate(model: type[M], value: Any, field: str = "") -> M:
     try:
         return model.model_validate_json(json.dumps(value)) if not isinstance(value, model) else value
     except ValidationError as error:
-        raise InvalidInput(p for details in error.errors() for p in _problems(details, field)) from error
+        raise InvalidInput(p for details in error.errors() for p in problems_of(details, field)) from error
     except (TypeError, ValueError) as error:
         raise InvalidInput.of(field or "document", value, "JSON values", str(error)) from error
 
 
-def _problems(details: ErrorDetails, prefix: str) -> list[Problem]:
+def problems_of(details: ErrorDetails, prefix: str = "") -> list[Problem]:
+    """Return one of pydantic's error details in our own words, its field path below `prefix`."""
     path = prefix
     for part in details["loc"]:
         path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
