@@ -258,6 +258,20 @@ class SearchSpace:
             layers.append(taken)
         return self.architecture(stack, tuple(layers))
 
+    def follow(self, architecture: Architecture) -> Chooser:
+        """Return the chooser that leads `walk` to `architecture`; raise `InvalidInput` outside the space."""
+        stack, layers = self._choices_in_space(architecture)
+
+        def choose(decision: Decision) -> int:
+            path = decision.name.partition("{")[0].split(".")
+            if path[0] == "layers":
+                value = layers[int(path[1])][LAYER_CHOICES.index(path[-1])]
+            else:
+                value = len(layers) if path[0] == "depth" else stack[path[0]]
+            return decision.options.index(value)
+
+        return choose
+
     def sample(self, rng: random.Random) -> Architecture:
         """Return an architecture drawn uniformly from the whole space."""
         return self.walk(lambda decision: _weighted_index(decision.weights, rng))
@@ -289,6 +303,13 @@ class SearchSpace:
         if not exact or any(layer not in self._options[e.hidden_size] for layer in layers):
             return None
         return e.model_dump(include={"hidden_size", "positions", "norm_position", "activation"}), layers
+
+    def _choices_in_space(self, architecture: Architecture) -> tuple[dict[str, Any], tuple[LayerOption, ...]]:
+        found = self.choices_of(architecture)
+        if found is None:
+            allowed = f"an architecture of the space {self.name} for {self.task_shape}"
+            raise InvalidInput.of("architecture", architecture.id, allowed, "see `nas space show`")
+        return found
 
     def __contains__(self, architecture: object) -> bool:
         return isinstance(architecture, Architecture) and self.choices_of(architecture) is not None

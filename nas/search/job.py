@@ -1,0 +1,71 @@
+"""The job document: what a person asks for, as one YAML or JSON mapping."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from nas.documents import validate
+from nas.errors import InvalidInput
+from nas.quality.training import TrainingPlan
+from nas.search.samplers import SAMPLERS
+from nas.workload import Workload
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TaskSpec(_Document):
+    """Which dataset, which of its metrics is the quality, and how candidates are trained."""
+
+    dataset: str
+    metric: str
+    training: TrainingPlan = TrainingPlan()
+
+
+class Budget(_Document):
+    """When the search ends: candidates trained, and at most so many hours."""
+
+    trials: Annotated[int, Field(ge=1, le=100_000)]
+    hours: Annotated[float, Field(gt=0, le=10_000)] | None = None
+
+
+Names = Annotated[tuple[str, ...], Field(max_length=16)]
+
+
+class JobSpec(_Document):
+    """One search job, checked for form; `nas.jobs.catalogue` checks that what it names exists."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    search_space: str | dict[str, Any]
+    task: TaskSpec
+    workload: Workload
+    devices: Names = ()
+    objectives: Annotated[tuple[str, ...], Field(min_length=2, max_length=4)]
+    constraints: Names = ()
+    budget: Budget
+    sampler: str = "tpe"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+    @field_validator("sampler")
+    @classmethod
+    def _sampler_is_known(cls, value: str) -> str:
+        if value not in SAMPLERS:
+            raise InvalidInput.of("", value, ", ".join(SAMPLERS), "name one of these samplers")
+        return value
+
+    @field_validator("objectives", "devices", "constraints")
+    @classmethod
+    def _none_stands_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise InvalidInput.of(
+                "", list(value), "entries that differ from each other", "remove the repeated one"
+            )
+        return value
+
+    @classmethod
+    def from_document(cls, document: Any) -> JobSpec:
+        """Build from plain values; raise `InvalidInput` with one problem for each wrong field."""
+        return validate(cls, document)

@@ -1,0 +1,99 @@
+"""Objectives and limits, parsed from the texts of a job and checked against what can be measured."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nas.costs import COST_NAMES
+from nas.errors import InvalidInput
+
+Direction = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A number that every candidate has, by the name it has in a trial's metrics."""
+
+    name: str
+    label: str
+    direction: Direction
+    unit: str
+    known_before_training: bool
+    worst: float = math.inf
+    """The worst value it can take; only asked of metrics that training gives."""
+
+
+_COST_LABELS = {
+    "parameters": ("Parameters", ""),
+    "parameters_without_embeddings": ("Parameters without embeddings", ""),
+    "macs": ("MACs", ""),
+    "size_mb": ("Weights, fp32", "MB"),
+}
+
+
+def cost_metrics(devices: tuple[str, ...]) -> dict[str, MetricInfo]:
+    """Return the metrics known before training: the exact costs, and the predicted latency on each device."""
+    infos = [MetricInfo(name, *_describe_cost(name), known_before_training=True) for name in COST_NAMES]
+    for device in devices:
+        infos += [
+            MetricInfo(f"latency_ms@{device}", f"Latency on {device}", "minimize", "ms", True),
+            MetricInfo(f"latency_lower_ms@{device}", f"Latency on {device}, lower bound", "minimize", "ms", True),
+            MetricInfo(f"latency_upper_ms@{device}", f"Latency on {device}, upper bound", "minimize", "ms", True),
+        ]
+    return {info.name: info for info in infos}
+
+
+def _describe_cost(name: str) -> tuple[str, Direction, str]:
+    label, unit = _COST_LABELS[name]
+    return label, "minimize", unit
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A limit on one metric."""
+
+    text: str
+    metric: str
+    operator: Literal["<=", ">="]
+    limit: float
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Return by how much the limit is broken, relative to it; 0.0 where it is kept, infinity at NaN."""
+        value = metrics[self.metric]
+        excess = value - self.limit if self.operator == "<=" else self.limit - value
+        if math.isnan(excess):
+            return math.inf
+        return max(0.0, excess / (abs(self.limit) or 1.0))
+
+
+_CONSTRAINT = re.compile(r"^\s*(?P<metric>[^\s<>=]+)\s*(?P<operator><=|>=)\s*(?P<limit>\S+)\s*$")
+_NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+
+
+def parse_constraint(text: str, field: str, metrics: Mapping[str, MetricInfo]) -> Constraint:
+    """Parse e.g. `parameters <= 5e6`; raise `InvalidInput` for `field` if metric, operator or number is wrong."""
+    match = _CONSTRAINT.match(text)
+    if match is None or not _NUMBER.match(match["limit"]):
+        raise InvalidInput.of(
+            field, text, "`METRIC <= NUMBER` or `METRIC >= NUMBER`", "write it like `parameters <= 5e6`"
+        )
+    name = known_metric(match["metric"], field, metrics).name
+    operator: Literal["<=", ">="] = "<=" if match["operator"] == "<=" else ">="
+    return Constraint(" ".join(text.split()), name, operator, float(match["limit"]))
+
+
+def known_metric(name: str, field: str, metrics: Mapping[str, MetricInfo]) -> MetricInfo:
+    """Return the metric of that name; raise `InvalidInput` naming the known ones."""
+    if name not in metrics:
+        shown = [m for m in metrics if not m.startswith(("latency_lower", "latency_upper"))]
+        raise InvalidInput.of(
+            field,
+            name,
+            ", ".join(shown),
+            "name one of these (a latency is written `latency_ms@DEVICE`, its device listed under `devices`)",
+        )
+    return metrics[name]

@@ -1,0 +1,259 @@
+"""The proposer: Optuna's ask and tell over a search space, behind guards against wasted proposals.
+
+The Optuna study lives in memory and is rebuilt from recorded trials; trial numbers are the same in both. Every
+proposal is judged before anything is trained: one that was seen before, or that breaks a limit on a known cost, is
+told to the sampler at once and skipped. After a few skips in a row the proposer stops asking and takes an unseen
+neighbour that keeps the limits, so that no sampler can loop.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from nas.architecture import Architecture
+from nas.errors import SpaceExhausted
+from nas.search.objectives import Constraint, MetricInfo
+from nas.search.samplers import SAMPLERS, seed_of
+from nas.space import Decision, SearchSpace
+
+SKIPS_BEFORE_A_NEIGHBOUR = 4
+"""How many skipped proposals in a row are told to the sampler before an unseen neighbour is taken."""
+ENUMERATED_UP_TO = 20_000
+"""Spaces up to this size are listed completely before they are called exhausted."""
+TRIED_IN_LARGE_SPACES = 5_000
+"""Unseen architectures looked at in larger spaces before the limits are called unreachable."""
+
+Verdict = Literal["evaluate", "duplicate", "over_limit"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One trial as proposed: what to build, what is known of it, and what is to be done with it."""
+
+    number: int
+    architecture: Architecture
+    costs: Mapping[str, float]
+    """The metrics known before training."""
+    verdict: Verdict
+    violations: Mapping[str, float] = field(default_factory=dict)
+    """Broken limits by their text, with the relative excess."""
+    same_as: int | None = None
+    """The number of the trial that had this architecture first."""
+    sampler_state: Mapping[str, Any] = field(default_factory=dict)
+    """What the sampler must find again when the study is rebuilt: Optuna's system attributes."""
+
+
+@dataclass(frozen=True)
+class KnownTrial:
+    """A recorded trial, as the proposer needs it to go on from there."""
+
+    number: int
+    architecture: Architecture
+    verdict: Verdict
+    metrics: Mapping[str, float] | None
+    """All metrics once it is evaluated, the costs where it was skipped, None while it runs or when it failed."""
+    running: bool = False
+    same_as: int | None = None
+    sampler_state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Proposer:
+    """Proposes architectures of one space for one job. Not thread-safe: one job has one proposer."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: tuple[MetricInfo, ...],
+        constraints: tuple[Constraint, ...],
+        costs: Callable[[Architecture], dict[str, float]],
+        sampler: str,
+        seed: int,
+    ) -> None:
+        self._space, self._objectives, self._costs = space, objectives, costs
+        self._constraints = constraints
+        self._sampler, self._seed = sampler, seed
+        self._storage = optuna.storages.InMemoryStorage()
+        self._study = optuna.create_study(
+            storage=self._storage, directions=[o.direction for o in objectives], study_name="job"
+        )
+        self._study_id = self._storage.get_study_id_from_name("job")
+        self._first: dict[str, int] = {}  # architecture id → number of the trial that had it first
+        self._metrics: dict[int, Mapping[str, float]] = {}  # of evaluated trials
+        self._skips = 0
+        self._last: Architecture | None = None
+
+    # Recorded trials -------------------------------------------------------------------------------------
+
+    def replay(self, trials: Iterator[KnownTrial]) -> None:
+        """Rebuild the study from recorded trials, which come in the order of their numbers, none missing."""
+        for trial in trials:
+            params, distributions = self._parameters_of(trial.architecture)
+            values = self._values(trial.metrics, trial.verdict, trial.same_as)
+            state = TrialState.COMPLETE if values else TrialState.FAIL
+            constraints = None
+            if trial.metrics is not None:
+                constraints = {c.text: c.violation(trial.metrics) for c in self._known(trial.metrics)}
+            self._study.add_trial(
+                create_trial(
+                    state=TrialState.RUNNING if trial.running else state,
+                    values=None if trial.running else values,
+                    params=params,
+                    distributions=distributions,
+                    system_attrs=dict(trial.sampler_state.get("trial", {})),
+                    constraints=constraints or None,
+                )
+            )
+            for key, value in trial.sampler_state.get("study", {}).items():
+                self._storage.set_study_system_attr(self._study_id, key, value)
+            self._remember(trial.number, trial.architecture, trial.verdict)
+            if trial.verdict == "evaluate" and trial.metrics is not None:
+                self._metrics[trial.number] = trial.metrics
+
+    def _remember(self, number: int, architecture: Architecture, verdict: Verdict) -> None:
+        self._first.setdefault(architecture.id, number)
+        self._last = architecture
+        self._skips = 0 if verdict == "evaluate" else self._skips + 1
+
+    # Ask ---------------------------------------------------------------------------------------------------
+
+    def propose(self, number: int) -> Proposal:
+        """Return the proposal of trial `number`, already told to the sampler if it is to be skipped.
+
+        Raises `SpaceExhausted` when no unseen architecture that keeps the limits can be found.
+        """
+        if self._skips >= SKIPS_BEFORE_A_NEIGHBOUR:
+            params, _ = self._parameters_of(self._unseen(number))
+            self._study.enqueue_trial(params)
+        before = self._storage.get_study_system_attrs(self._study_id).copy()
+        self._study.sampler = SAMPLERS[self._sampler](seed_of(self._seed, number, "ask"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna warns where a conditional choice falls back to independent
+            trial = self._study.ask()
+            architecture = self._space.walk(lambda decision: _suggest(trial, decision))
+        if trial.number != number:
+            raise AssertionError(f"trial {number} of the job is trial {trial.number} of the study")
+        costs = self._costs(architecture)
+        known = self._known(costs)
+        violations = {c.text: c.violation(costs) for c in known if c.violation(costs) > 0}
+        same_as = self._first.get(architecture.id)
+        verdict: Verdict = "evaluate"
+        if violations:
+            verdict = "over_limit"
+        elif same_as is not None:
+            verdict = "duplicate"
+        self._remember(number, architecture, verdict)
+        for constraint in known:
+            trial.set_constraint(constraint.text, constraint.violation(costs))
+        proposal = Proposal(
+            number, architecture, costs, verdict, violations, same_as, self._sampler_state(number, before)
+        )
+        if verdict != "evaluate":
+            values = self._values(costs, verdict, same_as)
+            self._study.tell(number, values, TrialState.COMPLETE if values else TrialState.FAIL)
+        return proposal
+
+    def tell(self, number: int, metrics: Mapping[str, float] | None) -> None:
+        """Tell the sampler what evaluating trial `number` gave; None when it failed."""
+        values = None if metrics is None else self._values(metrics, "evaluate", None)
+        if metrics is None or values is None:
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        self._metrics[number] = metrics
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        trial = optuna.Trial(self._study, trial_id)
+        for constraint in self._constraints:
+            trial.set_constraint(constraint.text, constraint.violation(metrics))
+        self._study.tell(number, values)
+
+    def _known(self, metrics: Mapping[str, float]) -> list[Constraint]:
+        return [c for c in self._constraints if c.metric in metrics]
+
+    def _values(
+        self, metrics: Mapping[str, float] | None, verdict: Verdict, same_as: int | None
+    ) -> list[float] | None:
+        """Return the objective values to tell, or None where there are none."""
+        if verdict == "duplicate" and same_as is not None:
+            metrics = self._metrics.get(same_as)
+        if metrics is None:
+            return None
+        if verdict == "over_limit":
+            # Samplers rank what breaks a limit by the limit alone; they only want some value for the quality
+            return [metrics.get(o.name, o.worst) for o in self._objectives]
+        return [metrics[o.name] for o in self._objectives]
+
+    def _sampler_state(self, number: int, before: Mapping[str, Any]) -> dict[str, Any]:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        attrs = self._storage.get_trial(trial_id).system_attrs
+        now = self._storage.get_study_system_attrs(self._study_id)
+        state = {
+            "trial": {k: v for k, v in attrs.items() if not k.startswith("constraints:")},
+            "study": {k: v for k, v in now.items() if before.get(k) != v},
+        }
+        return {k: v for k, v in state.items() if v}
+
+    def _parameters_of(self, architecture: Architecture) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        params: dict[str, Any] = {}
+        distributions: dict[str, BaseDistribution] = {}
+        follow = self._space.follow(architecture)
+
+        def choose(decision: Decision) -> int:
+            index = follow(decision)
+            distribution = _distribution(decision)
+            distributions[decision.name] = distribution
+            numeric = isinstance(distribution, IntDistribution)
+            params[decision.name] = index if numeric else decision.options[index]
+            return index
+
+        self._space.walk(choose)
+        return params, distributions
+
+    # Never a loop ------------------------------------------------------------------------------------------
+
+    def _unseen(self, number: int) -> Architecture:
+        """Return an architecture that no trial had and that keeps the limits on known costs."""
+        rng = random.Random(seed_of(self._seed, number, "neighbour"))
+        for candidate in self._candidates(rng):
+            if candidate.id not in self._first and not self._breaks_a_limit(candidate):
+                return candidate
+        raise SpaceExhausted(
+            f"no unseen architecture of the space {self._space.name} that keeps the limits was found "
+            f"after {len(self._first)} different ones"
+        )
+
+    def _candidates(self, rng: random.Random) -> Iterator[Architecture]:
+        if self._last is not None:
+            neighbours = self._space.neighbours(self._last)
+            rng.shuffle(neighbours)
+            yield from neighbours
+        if self._space.size <= ENUMERATED_UP_TO:
+            everything = list(self._space.enumerate())
+            rng.shuffle(everything)
+            yield from everything
+            return
+        for _ in range(TRIED_IN_LARGE_SPACES):
+            yield self._space.sample(rng)
+
+    def _breaks_a_limit(self, architecture: Architecture) -> bool:
+        costs = self._costs(architecture)
+        return any(c.violation(costs) > 0 for c in self._known(costs))
+
+
+def _distribution(decision: Decision) -> BaseDistribution:
+    """Return Optuna's distribution of a decision: numbers keep their order, as positions in the list."""
+    if len(decision.options) > 1 and all(isinstance(option, int) for option in decision.options):
+        return IntDistribution(0, len(decision.options) - 1)
+    return CategoricalDistribution(decision.options)
+
+
+def _suggest(trial: optuna.Trial, decision: Decision) -> int:
+    if isinstance(_distribution(decision), IntDistribution):
+        return trial.suggest_int(decision.name, 0, len(decision.options) - 1)
+    return decision.options.index(trial.suggest_categorical(decision.name, decision.options))
