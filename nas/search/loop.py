@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
-from nas.search.proposer import Proposal, Proposer
+from nas.search.proposer import Proposal, Proposer, RecordedTrial
 
 log = logging.getLogger(__name__)
 
+DEATHS_ALLOWED = 3
+"""How often the process of one evaluation may die (memory, a kill) before the trial counts as failed."""
 POLL_S = 0.5
 """How often the loop looks whether it should stop while evaluations run."""
 
@@ -41,76 +44,116 @@ class Recorder(Protocol):
         """Record the end of a trial; `metrics` are all of them, None when it failed."""
 
 
-@dataclass
 class SearchLoop:
-    """Spends one job's budget. `submit` starts an evaluation elsewhere and returns its future."""
+    """Spends one job's budget on evaluations that run elsewhere, several at a time.
 
-    proposer: Proposer
-    submit: Callable[[int, Architecture], Future[Evaluation]]
-    record: Recorder
-    parallel: int
-    should_stop: Callable[[], str | None]
-    """Returns why the loop must stop at once, or None."""
-    deadline: float | None = None
-    """`time.time()` after which nothing new is proposed."""
+    Results are told to the sampler in the order of trial numbers, and only as far as the next proposal may know
+    them: with P evaluations at a time a proposal knows all but the last 2·P − 1 evaluated trials (all, for P = 1).
+    So the same trials follow from the same seed whichever evaluation happens to end first, at the price of an idle
+    process only where one evaluation takes longer than the 2·P − 1 that come after it.
+    """
 
-    def run(self, budget: int, next_number: int, evaluated: int, unfinished: list[Proposal]) -> str:
-        """Go on until `budget` candidates are evaluated (failed ones included); return the reason of the end.
-
-        `next_number` is the first trial number not yet used, `evaluated` how many candidates are done already, and
-        `unfinished` the recorded trials that were running when an earlier worker stopped: they come first.
+    def __init__(
+        self,
+        proposer: Proposer,
+        submit: Callable[[int, Architecture], Future[Evaluation]],
+        record: Recorder,
+        parallel: int,
+        should_stop: Callable[[], str | None],
+        deadline: float | None = None,
+    ) -> None:
+        """`submit` starts an evaluation and returns its future; `should_stop` says why to stop at once, or None;
+        `deadline` is the `time.time()` after which nothing new is proposed.
         """
-        waiting = list(unfinished)
-        running: dict[Future[Evaluation], Proposal] = {}
-        exhausted: str | None = None
+        self._proposer, self._submit, self._record = proposer, submit, record
+        self._parallel, self._should_stop, self._deadline = parallel, should_stop, deadline
+        self._unknown = 0 if parallel == 1 else 2 * parallel - 1
+        self._next_number = 0
+        self._order: list[int] = []  # numbers of the trials that are evaluated, finished or not
+        self._told = 0  # how many of them the sampler knows
+        self._results: dict[int, Mapping[str, float] | None] = {}
+        self._waiting: deque[Proposal] = deque()
+        self._running: dict[Future[Evaluation], Proposal] = {}
+        self._deaths: Counter[int] = Counter()
+        self._exhausted: str | None = None
+
+    def resume(self, trials: Sequence[RecordedTrial]) -> None:
+        """Go on from recorded trials, in the order of their numbers; unfinished ones are evaluated first."""
+        evaluated = [trial for trial in trials if trial.proposal.verdict == "evaluate"]
+        self._next_number = len(trials)
+        self._order = [trial.proposal.number for trial in evaluated]
+        self._results = {trial.proposal.number: trial.metrics for trial in evaluated if trial.finished}
+        self._waiting.extend(trial.proposal for trial in evaluated if not trial.finished)
+        while self._next_may_be_told():
+            self._told += 1
+        self._proposer.replay(trials, set(self._order[self._told :]))
+
+    def run(self, budget: int) -> str:
+        """Go on until `budget` candidates are evaluated, failed ones included; return why it ended."""
         while True:
-            if stop := self.should_stop():
-                for future in running:
+            if stop := self._should_stop():
+                for future in self._running:
                     future.cancel()
                 return stop
-            skipped = False
-            if len(running) < self.parallel and waiting:
-                self._start(waiting.pop(0), running)
-                continue
-            if len(running) < self.parallel and evaluated + len(running) < budget and not self._ended(exhausted):
-                try:
-                    proposal = self.proposer.propose(next_number)
-                except SpaceExhausted as error:
-                    exhausted = str(error)
+            if self._waiting and len(self._running) < self._parallel:
+                proposal = self._waiting.popleft()
+                self._running[self._submit(proposal.number, proposal.architecture)] = proposal
+            elif self._may_propose(budget):
+                self._propose()
+            elif self._running:
+                self._collect()
+            else:
+                return self._reason(budget)
+
+    def _next_may_be_told(self) -> bool:
+        untold = len(self._order) - self._told
+        return untold > self._unknown and self._order[self._told] in self._results
+
+    def _may_propose(self, budget: int) -> bool:
+        late = self._deadline is not None and time.time() >= self._deadline
+        if self._exhausted or late or len(self._order) >= budget or len(self._running) >= self._parallel:
+            return False
+        while self._next_may_be_told():
+            number = self._order[self._told]
+            self._proposer.tell(number, self._results[number])
+            self._told += 1
+        return len(self._order) - self._told <= self._unknown
+
+    def _propose(self) -> None:
+        try:
+            proposal = self._proposer.propose(self._next_number)
+        except SpaceExhausted as error:
+            self._exhausted = str(error)
+            return
+        self._next_number += 1
+        self._record.proposed(proposal)
+        if proposal.verdict == "evaluate":
+            self._order.append(proposal.number)
+            self._waiting.append(proposal)
+        else:
+            log.info("trial %d skipped: %s", proposal.number, proposal.verdict)
+
+    def _collect(self) -> None:
+        """Record every evaluation that has finished; wait for one, but not longer than `POLL_S`."""
+        done, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            proposal = self._running.pop(future)
+            number = proposal.number
+            try:
+                result = future.result()
+            except BrokenExecutor:
+                self._deaths[number] += 1
+                if self._deaths[number] < DEATHS_ALLOWED:
+                    log.warning("the process evaluating trial %d died: evaluating it again", number)
+                    self._waiting.append(proposal)
                     continue
-                next_number += 1
-                self.record.proposed(proposal)
-                skipped = proposal.verdict != "evaluate"
-                if not skipped:
-                    self._start(proposal, running)
-                    continue
-                log.info("trial %d skipped: %s", proposal.number, proposal.verdict)
-            if not running and not skipped:
-                return self._reason(exhausted, evaluated, budget)
-            evaluated += self._collect(running, 0.0 if skipped else POLL_S)
+                result = Evaluation(None, None, None, f"its process died {DEATHS_ALLOWED} times", 0.0)
+            metrics = None if result.metrics is None else {**proposal.costs, **result.metrics}
+            self._record.evaluated(number, result, metrics)
+            self._results[number] = metrics
 
-    def _start(self, proposal: Proposal, running: dict[Future[Evaluation], Proposal]) -> None:
-        running[self.submit(proposal.number, proposal.architecture)] = proposal
-
-    def _ended(self, exhausted: str | None) -> bool:
-        return exhausted is not None or (self.deadline is not None and time.time() >= self.deadline)
-
-    @staticmethod
-    def _reason(exhausted: str | None, evaluated: int, budget: int) -> str:
+    def _reason(self, budget: int) -> str:
+        evaluated = len(self._order)
         if evaluated >= budget:
             return f"budget spent: {evaluated} candidates evaluated"
-        return exhausted or f"time is up: {evaluated} of {budget} candidates evaluated"
-
-    def _collect(self, running: dict[Future[Evaluation], Proposal], timeout_s: float) -> int:
-        """Record and tell every evaluation that has finished; return how many. Waits at most `timeout_s`."""
-        if not running:
-            return 0
-        done, _ = wait(running, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        # By trial number, so that two that end together are always told in the same order
-        for future in sorted(done, key=lambda f: running[f].number):
-            proposal = running.pop(future)
-            result = future.result()
-            metrics = None if result.metrics is None else {**proposal.costs, **result.metrics}
-            self.record.evaluated(proposal.number, result, metrics)
-            self.proposer.tell(proposal.number, metrics)
-        return len(done)
+        return self._exhausted or f"time is up: {evaluated} of {budget} candidates evaluated"

@@ -2,7 +2,7 @@
 
 The Optuna study lives in memory and is rebuilt from recorded trials; trial numbers are the same in both. Every
 proposal is judged before anything is trained: one that was seen before, or that breaks a limit on a known cost, is
-told to the sampler at once and skipped. After a few skips in a row the proposer stops asking and takes an unseen
+told to the sampler at once and skipped: it costs nothing. After a few skips in a row the proposer stops asking and takes an unseen
 neighbour that keeps the limits, so that no sampler can loop.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,17 +52,13 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class KnownTrial:
-    """A recorded trial, as the proposer needs it to go on from there."""
+class RecordedTrial:
+    """A trial as it was recorded, from which the search goes on."""
 
-    number: int
-    architecture: Architecture
-    verdict: Verdict
+    proposal: Proposal
+    finished: bool
     metrics: Mapping[str, float] | None
-    """All metrics once it is evaluated, the costs where it was skipped, None while it runs or when it failed."""
-    running: bool = False
-    same_as: int | None = None
-    sampler_state: Mapping[str, Any] = field(default_factory=dict)
+    """All metrics of an evaluated trial; None when it is unfinished, failed or was skipped."""
 
 
 class Proposer:
@@ -92,35 +88,40 @@ class Proposer:
 
     # Recorded trials -------------------------------------------------------------------------------------
 
-    def replay(self, trials: Iterator[KnownTrial]) -> None:
-        """Rebuild the study from recorded trials, which come in the order of their numbers, none missing."""
+    def replay(self, trials: Sequence[RecordedTrial], untold: Collection[int]) -> None:
+        """Rebuild the study from recorded trials, which come in the order of their numbers, none missing.
+
+        `untold` are the numbers whose result, there already or not, `tell` brings later.
+        """
         for trial in trials:
-            params, distributions = self._parameters_of(trial.architecture)
-            values = self._values(trial.metrics, trial.verdict, trial.same_as)
+            proposal = trial.proposal
+            params, distributions = self._parameters_of(proposal.architecture)
+            known = trial.metrics or proposal.costs
+            values: list[float] | None = proposal.sampler_state.get("told")
+            if proposal.verdict == "evaluate" and trial.metrics is not None:
+                values = [trial.metrics[o.name] for o in self._objectives]
+            running = proposal.number in untold
             state = TrialState.COMPLETE if values else TrialState.FAIL
-            constraints = None
-            if trial.metrics is not None:
-                constraints = {c.text: c.violation(trial.metrics) for c in self._known(trial.metrics)}
             self._study.add_trial(
                 create_trial(
-                    state=TrialState.RUNNING if trial.running else state,
-                    values=None if trial.running else values,
+                    state=TrialState.RUNNING if running else state,
+                    values=None if running else values,
                     params=params,
                     distributions=distributions,
-                    system_attrs=dict(trial.sampler_state.get("trial", {})),
-                    constraints=constraints or None,
+                    system_attrs=dict(proposal.sampler_state.get("trial", {})),
+                    constraints={c.text: c.violation(known) for c in self._known(known)} or None,
                 )
             )
-            for key, value in trial.sampler_state.get("study", {}).items():
+            for key, value in proposal.sampler_state.get("study", {}).items():
                 self._storage.set_study_system_attr(self._study_id, key, value)
-            self._remember(trial.number, trial.architecture, trial.verdict)
-            if trial.verdict == "evaluate" and trial.metrics is not None:
-                self._metrics[trial.number] = trial.metrics
+            self._remember(proposal)
+            if not running and trial.metrics is not None:
+                self._metrics[proposal.number] = trial.metrics
 
-    def _remember(self, number: int, architecture: Architecture, verdict: Verdict) -> None:
-        self._first.setdefault(architecture.id, number)
-        self._last = architecture
-        self._skips = 0 if verdict == "evaluate" else self._skips + 1
+    def _remember(self, proposal: Proposal) -> None:
+        self._first.setdefault(proposal.architecture.id, proposal.number)
+        self._last = proposal.architecture
+        self._skips = 0 if proposal.verdict == "evaluate" else self._skips + 1
 
     # Ask ---------------------------------------------------------------------------------------------------
 
@@ -149,45 +150,42 @@ class Proposer:
             verdict = "over_limit"
         elif same_as is not None:
             verdict = "duplicate"
-        self._remember(number, architecture, verdict)
         for constraint in known:
             trial.set_constraint(constraint.text, constraint.violation(costs))
-        proposal = Proposal(
-            number, architecture, costs, verdict, violations, same_as, self._sampler_state(number, before)
-        )
+        state = self._sampler_state(number, before)
         if verdict != "evaluate":
-            values = self._values(costs, verdict, same_as)
-            self._study.tell(number, values, TrialState.COMPLETE if values else TrialState.FAIL)
+            told = self._values_of_skipped(costs, verdict, same_as)
+            self._study.tell(number, told, TrialState.COMPLETE if told else TrialState.FAIL)
+            state["told"] = told
+        proposal = Proposal(number, architecture, costs, verdict, violations, same_as, state)
+        self._remember(proposal)
         return proposal
 
     def tell(self, number: int, metrics: Mapping[str, float] | None) -> None:
         """Tell the sampler what evaluating trial `number` gave; None when it failed."""
-        values = None if metrics is None else self._values(metrics, "evaluate", None)
-        if metrics is None or values is None:
+        if metrics is None:
             self._study.tell(number, state=TrialState.FAIL)
             return
         self._metrics[number] = metrics
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         trial = optuna.Trial(self._study, trial_id)
         for constraint in self._constraints:
-            trial.set_constraint(constraint.text, constraint.violation(metrics))
-        self._study.tell(number, values)
+            if constraint.text not in trial.constraints:  # the others were known when it was proposed
+                trial.set_constraint(constraint.text, constraint.violation(metrics))
+        self._study.tell(number, [metrics[o.name] for o in self._objectives])
 
     def _known(self, metrics: Mapping[str, float]) -> list[Constraint]:
         return [c for c in self._constraints if c.metric in metrics]
 
-    def _values(
-        self, metrics: Mapping[str, float] | None, verdict: Verdict, same_as: int | None
+    def _values_of_skipped(
+        self, costs: Mapping[str, float], verdict: Verdict, same_as: int | None
     ) -> list[float] | None:
-        """Return the objective values to tell, or None where there are none."""
-        if verdict == "duplicate" and same_as is not None:
-            metrics = self._metrics.get(same_as)
-        if metrics is None:
-            return None
+        """Return the objective values that a skipped proposal is told, or None where nothing is known yet."""
         if verdict == "over_limit":
             # Samplers rank what breaks a limit by the limit alone; they only want some value for the quality
-            return [metrics.get(o.name, o.worst) for o in self._objectives]
-        return [metrics[o.name] for o in self._objectives]
+            return [costs.get(o.name, o.worst) for o in self._objectives]
+        metrics = self._metrics.get(-1 if same_as is None else same_as)
+        return None if metrics is None else [metrics[o.name] for o in self._objectives]
 
     def _sampler_state(self, number: int, before: Mapping[str, Any]) -> dict[str, Any]:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
