@@ -1,0 +1,347 @@
+"""A client of the REST API, with the API's own names; problems come back as the exceptions they were.
+
+>>> with Client("http://127.0.0.1:8000") as client:
+...     job = client.submit_job(document)
+...     for event in client.events(job["id"]):
+...         print(event.kind, event.data)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, NoReturn
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from nas.documents import refuse_non_finite
+from nas.errors import Conflict, InvalidInput, MissingEntry, NotFound, PocketformerError, Problem, TooLarge
+
+Document = dict[str, Any]
+"""Plain JSON values, in the shapes that /docs of the service describes."""
+
+FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
+"""The states of a job that nothing follows."""
+
+TIMEOUT_S = 60.0
+"""Longest silence in an answer; an event stream says something every 15 s."""
+
+
+class ServerUnreachable(PocketformerError):
+    """No server answers at that address."""
+
+
+class ServerFailed(PocketformerError):
+    """The server could not do what was asked."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event of a job."""
+
+    sequence: int
+    """Grows within a server; give it back as `after` to hear only what followed."""
+    kind: str
+    """`job`, whose data is the job, or `trial`, whose data is the trial and what it changed."""
+    data: Document
+
+
+class Client:
+    """Speaks to one server. Safe to use from several threads; close it, or use it in a `with`.
+
+    Every method raises `ServerUnreachable` when nothing answers, and what the server's problem document says:
+    `InvalidInput` (its fields included), `TooLarge`, `NotFound`, `Conflict`, `MissingEntry`, else `ServerFailed`.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InvalidInput.of(
+                "url", url, "http://HOST:PORT or https://HOST:PORT", "give the address that `nas serve` prints"
+            )
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            follow_redirects=True,
+            trust_env=not _is_this_machine(parts.hostname),  # a proxy has no way to this machine's own addresses
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # The server ----------------------------------------------------------------------------------------------
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Return once the server says that it is ready; raise `ServerUnreachable` after `timeout_s`."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                if self._http.get("/readyz").is_success:
+                    return
+                reason = "it answers, but is not ready"
+            except httpx.TransportError as error:
+                reason = str(error)
+            if time.monotonic() >= end:
+                raise ServerUnreachable(f"{self.url} was not ready within {timeout_s:g} s: {reason}")
+            time.sleep(0.1)
+
+    # Search spaces, devices, datasets ------------------------------------------------------------------------
+
+    def search_spaces(self) -> list[Document]:
+        """Return every search space, bundled and added."""
+        return list(self._get("/v1/search-spaces")["search_spaces"])
+
+    def search_space(self, name: str) -> Document:
+        """Return one search space with its size, bounds and document."""
+        return self._get(f"/v1/search-spaces/{_segment(name)}")
+
+    def add_search_space(self, document: Mapping[str, Any]) -> Document:
+        """Add a search space; raise `Conflict` if its name stands for another one."""
+        return self._post("/v1/search-spaces", document)
+
+    def devices(self) -> list[Document]:
+        """Return every device with the summaries of its latency tables."""
+        return list(self._get("/v1/devices")["devices"])
+
+    def device(self, name: str) -> Document:
+        """Return one device with the summaries of its latency tables."""
+        return self._get(f"/v1/devices/{_segment(name)}")
+
+    def add_device(self, document: Mapping[str, Any]) -> Document:
+        """Add a device, or state anew what it is."""
+        return self._post("/v1/devices", document)
+
+    def latency_tables(self, device: str) -> list[Document]:
+        """Return the summaries of a device's latency tables."""
+        return list(self._get(f"/v1/devices/{_segment(device)}/latency-tables")["latency_tables"])
+
+    def latency_table(self, device: str, version: int) -> Document:
+        """Return one whole latency table."""
+        return self._get(f"/v1/devices/{_segment(device)}/latency-tables/{version}")
+
+    def add_latency_table(self, device: str, document: Mapping[str, Any]) -> Document:
+        """Add a latency table as the device's next version; return its summary."""
+        return self._post(f"/v1/devices/{_segment(device)}/latency-tables", document)
+
+    def datasets(self) -> list[Document]:
+        """Return every dataset that a job can name."""
+        return list(self._get("/v1/datasets")["datasets"])
+
+    def dataset(self, name: str) -> Document:
+        """Return one dataset."""
+        return self._get(f"/v1/datasets/{_segment(name)}")
+
+    def score(
+        self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str] = ()
+    ) -> Document:
+        """Return the costs of one architecture and its predicted latency on the devices."""
+        body = {"architecture": architecture, "workload": workload, "devices": list(devices)}
+        return self._post("/v1/score", body)
+
+    # Jobs ----------------------------------------------------------------------------------------------------
+
+    def submit_job(self, document: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
+        """Submit a job; the same key with the same document gives the first job again."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._post("/v1/jobs", document, headers)
+
+    def jobs(self, limit: int | None = None) -> Iterator[Document]:
+        """Yield jobs, newest first, page by page; at most `limit`."""
+        cursor, count = None, 0
+        while True:
+            page = self._get("/v1/jobs", cursor=cursor, limit=min(100, limit - count) if limit else None)
+            for job in page["jobs"]:
+                yield job
+                count += 1
+            cursor = page["next_cursor"]
+            if cursor is None or (limit is not None and count >= limit):
+                return
+
+    def job(self, job_id: str) -> Document:
+        """Return one job with its progress."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}")
+
+    def cancel_job(self, job_id: str) -> Document:
+        """Ask a job to stop; raise `Conflict` if it has ended already."""
+        return self._post(f"/v1/jobs/{_segment(job_id)}/cancel", None)
+
+    def front(
+        self, job_id: str, objectives: Sequence[str] | None = None, constraints: Sequence[str] | None = None
+    ) -> Document:
+        """Return the job's front under its own objectives and limits, or under the given ones."""
+        joined = ",".join(objectives) if objectives else None
+        return self._get(f"/v1/jobs/{_segment(job_id)}/front", objectives=joined, constraint=constraints)
+
+    def trials(self, job_id: str, state: str | None = None) -> Iterator[Document]:
+        """Yield the trials of a job by number, page by page."""
+        after: int | None = None
+        while True:
+            page = self._get(f"/v1/jobs/{_segment(job_id)}/trials", after=after, state=state)
+            yield from page["trials"]
+            after = page["next_after"]
+            if after is None:
+                return
+
+    def trial(self, job_id: str, number: int) -> Document:
+        """Return one trial with its training history."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}/trials/{number}")
+
+    def config(self, job_id: str, number: int, form: Literal["yaml", "json"] = "yaml") -> str:
+        """Return the configuration file of a trial, from which its model is rebuilt."""
+        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/config", {"format": form}).text
+
+    def weights(self, job_id: str, number: int) -> bytes:
+        """Return a trial's trained weights as a safetensors file."""
+        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/weights").content
+
+    def events(self, job_id: str, after: int | None = None, patience_s: float = 30.0) -> Iterator[Event]:
+        """Yield the events of a job as they happen, from the first (or the one after `after`) to the last.
+
+        A broken connection is taken up again where it ended. Raises `ServerUnreachable` once the server has not
+        answered for `patience_s`.
+        """
+        heard = time.monotonic()
+        while True:
+            try:
+                for event in self._stream(job_id, after):
+                    heard, after = time.monotonic(), event.sequence
+                    yield event
+                    if event.kind == "job" and event.data["state"] in FINAL_STATES:
+                        return
+                    heard = time.monotonic()  # however long the caller took
+                if self.job(job_id)["state"] in FINAL_STATES:
+                    return  # it had ended before `after`
+            except (httpx.TransportError, ServerUnreachable) as error:
+                if time.monotonic() - heard > patience_s:
+                    reason = f"the events of {job_id} from {self.url} broke off: {error}"
+                    raise ServerUnreachable(reason) from error
+            time.sleep(0.5)
+
+    def _stream(self, job_id: str, after: int | None) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        with self._http.stream("GET", f"/v1/jobs/{_segment(job_id)}/events", headers=headers) as response:
+            if not response.is_success:
+                response.read()
+                _raise_problem(response)
+            yield from parse_events(response.iter_bytes())
+
+    # Requests ------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, **query: Any) -> Document:
+        given = {name: value for name, value in query.items() if value is not None}
+        return _document(self._request("GET", path, given))
+
+    def _post(
+        self, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None
+    ) -> Document:
+        refuse_non_finite(body)
+        content = None if body is None else json.dumps(body).encode()
+        extra = {"Content-Type": "application/json"} if content is not None else {}
+        return _document(self._request("POST", path, content=content, headers={**extra, **(headers or {})}))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, params=query, content=content, headers=headers)
+        except httpx.TransportError as error:
+            raise ServerUnreachable(
+                f"no answer from {self.url} ({error or type(error).__name__}): is `nas serve` running there? "
+                "--url or POCKETFORMER_URL names another address"
+            ) from error
+        if not response.is_success:
+            _raise_problem(response)
+        return response
+
+
+def parse_events(chunks: Iterator[bytes]) -> Iterator[Event]:
+    """Yield the events of a stream of server-sent events, given as bytes cut anywhere.
+
+    Lines end at line feeds alone: text inside the data may hold Unicode's other line ends.
+    """
+    rest = b""
+    fields: dict[str, str] = {}
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for raw in lines:
+            line = raw.removesuffix(b"\r").decode("utf-8")
+            name, _, value = line.partition(":")
+            if name:  # a line that opens with a colon is a comment: the server is still there
+                value = value.removeprefix(" ")
+                fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+            elif not line:
+                if fields.get("event") in ("job", "trial"):
+                    yield Event(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+                fields = {}
+
+
+class _Shown(str):
+    """A value as the server has shown it already: quoted, shortened, so not to be quoted again."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _document(response: httpx.Response) -> Document:
+    try:
+        value = response.json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ServerFailed(f"{response.url} did not answer with a JSON object: is this a Pocketformer server?")
+    return value
+
+
+def _raise_problem(response: httpx.Response) -> NoReturn:
+    """Raise the exception behind a problem document (RFC 9457), or `ServerFailed` for any other failure."""
+    problem: Document = {}
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        problem = _document(response)
+    detail = problem.get("detail") or f"{response.request.url} answered {response.status_code}"
+    errors = problem.get("errors", [])
+    problems = [Problem(e["field"], _Shown(e["value"]), e["allowed"], e["next_step"]) for e in errors]
+    match response.status_code:
+        case 404:
+            raise NotFound(detail)
+        case 409:
+            raise Conflict(detail)
+        case 413 if problems:
+            raise TooLarge(problems)
+        case 422 if str(problem.get("type")).endswith(":missing-entry"):
+            raise MissingEntry(detail)
+        case 415 | 422 if problems:
+            raise InvalidInput(problems)
+    raise ServerFailed(detail)
