@@ -1,0 +1,51 @@
+"""Events: what happened to jobs, in an order that a reader can follow without missing any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from nas.store.database import Database, Section, lock_until_commit
+from nas.store.records import EventRecord
+from nas.store.tables import events
+from nas.store.values import LARGEST_SEQUENCE, check_limit, within_range
+
+EVENT_LOCK = 0x0E7E27
+"""Advisory lock of PostgreSQL, taken before an event gets its number."""
+
+
+def add_event(connection: Connection, job_id: str, kind: str, data: dict[str, Any]) -> None:
+    """Write an event in the caller's transaction; call it last, since all event writers wait here in turn.
+
+    Without that lock a transaction could commit number 6 while 5 is still under way, and a reader who has
+    seen 6 would never be shown 5.
+    """
+    lock_until_commit(connection, EVENT_LOCK)
+    now = Database.now(connection)
+    connection.execute(insert(events).values(job_id=job_id, kind=kind, data=data, created_at=now))
+
+
+class Events(Section):
+    """Reading what happened."""
+
+    def events_after(self, job_id: str | None, sequence: int, limit: int = 500) -> list[EventRecord]:
+        """Return the next events after `sequence`, of one job or of all, oldest first."""
+        statement = select(events).where(events.c.sequence > within_range(sequence, LARGEST_SEQUENCE))
+        if job_id is not None:
+            statement = statement.where(events.c.job_id == job_id)
+        with self._database.read() as connection:
+            rows = connection.execute(statement.order_by(events.c.sequence).limit(check_limit(limit)))
+            return [_record(row) for row in rows]
+
+    def last_sequence(self, job_id: str | None = None) -> int:
+        """Return the newest event's sequence number, of one job or of all; 0 before the first."""
+        statement = select(func.max(events.c.sequence))
+        if job_id is not None:
+            statement = statement.where(events.c.job_id == job_id)
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one() or 0
+
+
+def _record(row: Row[Any]) -> EventRecord:
+    return EventRecord(row.sequence, row.job_id, row.kind, row.data, row.created_at)

@@ -1,0 +1,221 @@
+"""Jobs: the queue, and the life of each job from submission to its end."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+
+from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound
+from nas.store.database import Database, Section, insert_unless_there
+from nas.store.events import add_event
+from nas.store.leases import lease_end, lock_held_job, lock_job
+from nas.store.records import JobRecord, JobState, check_job_move
+from nas.store.tables import jobs
+from nas.store.trials import fail_running_trials
+from nas.store.values import LARGEST_SEQUENCE, check_limit, mended_text, plain, plain_text, within_range
+
+
+class Jobs(Section):
+    """Submitting, claiming, holding, ending and reading jobs."""
+
+    # Submission --------------------------------------------------------------------------------------------
+
+    def add_job(
+        self, name: str, document: dict[str, Any], idempotency_key: str | None = None
+    ) -> tuple[JobRecord, bool]:
+        """Queue a job and return it with True; for a key that was used before, the first job with False.
+
+        Raises `Conflict` when the first job of the key has another document, `InvalidInput` for values that
+        JSON does not have.
+        """
+        document = plain(document, "document")
+        if idempotency_key is not None:
+            plain_text(idempotency_key, "idempotency_key")
+        values: dict[str, Any] = {
+            "id": "j-" + secrets.token_hex(10),
+            "name": plain_text(name, "name"),
+            "document": document,
+            "idempotency_key": idempotency_key,
+            "state": JobState.QUEUED,
+            "cancel_requested": False,
+            "lease_token": 0,
+        }
+        with self._database.write() as connection:
+            values["created_at"] = Database.now(connection)
+            if insert_unless_there(connection, jobs, values):
+                row = connection.execute(select(jobs).where(jobs.c.id == values["id"])).one()
+                _add_job_event(connection, row)
+                return _record(row), True
+            first = connection.execute(select(jobs).where(jobs.c.idempotency_key == idempotency_key)).one()
+        if first.document != document:
+            raise Conflict(
+                f"The idempotency key {idempotency_key!r} was used for the job {first.id} with another "
+                "document: take a new key for a new job."
+            )
+        return _record(first), False
+
+    def request_cancel(self, job_id: str) -> JobRecord:
+        """Cancel a queued job at once; ask the worker of a running one to end it.
+
+        Raises `NotFound`, and `IllegalMove` when the job has ended.
+        """
+        with self._database.write() as connection:
+            row = lock_job(connection, job_id)
+            check_job_move(JobState(row.state), JobState.CANCELLED)
+            if row.state == JobState.RUNNING and row.cancel_requested:
+                return _record(row)
+            changes: dict[str, Any] = {"cancel_requested": True}
+            if row.state == JobState.QUEUED:
+                changes |= {
+                    "state": JobState.CANCELLED,
+                    "reason": "cancelled before it started",
+                    "finished_at": Database.now(connection),
+                }
+            row = _changed(connection, job_id, changes)
+            _add_job_event(connection, row)
+            return _record(row)
+
+    # Work --------------------------------------------------------------------------------------------------
+
+    def claim_job(self, worker: str, lease_s: float) -> JobRecord | None:
+        """Give the oldest job that waits, or whose lease has run out, to `worker`; None when there is none."""
+        oldest = select(jobs).order_by(jobs.c.sequence).limit(1).with_for_update(skip_locked=True)
+        with self._database.write() as connection:
+            return _claim(connection, oldest, worker, lease_s)
+
+    def claim_job_by_id(self, job_id: str, worker: str, lease_s: float) -> JobRecord | None:
+        """Give this job to `worker`; None when another one holds it or it has ended. Raises `NotFound`."""
+        with self._database.write() as connection:
+            lock_job(connection, job_id)
+            return _claim(connection, select(jobs).where(jobs.c.id == job_id), worker, lease_s)
+
+    def heartbeat(self, job_id: str, token: int, lease_s: float) -> JobRecord:
+        """Renew the lease for `lease_s` seconds from now; the record tells whether to cancel.
+
+        Raises `LeaseLost` when another worker claimed the job or it has ended, and `NotFound`.
+        """
+        with self._database.write() as connection:
+            lock_held_job(connection, job_id, token)
+            end = lease_end(Database.now(connection), lease_s)
+            return _record(_changed(connection, job_id, {"lease_expires_at": end}))
+
+    def release_job(self, job_id: str, token: int) -> None:
+        """End the lease now: the job goes on with the next worker that claims it. Raises `LeaseLost`."""
+        self.heartbeat(job_id, token, 0)
+
+    def set_reference(self, job_id: str, token: int, reference: dict[str, Any]) -> None:
+        """Fix what the job's hypervolume is measured against. Raises `LeaseLost`, `InvalidInput`."""
+        reference = plain(reference, "reference")
+        with self._database.write() as connection:
+            lock_held_job(connection, job_id, token)
+            _changed(connection, job_id, {"reference": reference})
+
+    def finish_job(self, job_id: str, token: int, state: JobState, reason: str | None) -> JobRecord:
+        """End a running job. A trial that still runs is failed with it, in the same transaction.
+
+        Raises `IllegalMove` for a state that is no end, `LeaseLost`, `NotFound`.
+        """
+        if not state.is_final:
+            raise IllegalMove(f"A job can't end as {state}.")
+        with self._database.write() as connection:
+            row = lock_held_job(connection, job_id, token)
+            check_job_move(JobState(row.state), state)
+            fail_running_trials(connection, job_id, f"the job ended ({state}) while this trial was running")
+            changes = {
+                "state": state,
+                "reason": mended_text(reason),
+                "finished_at": Database.now(connection),
+                "lease_expires_at": None,
+            }
+            row = _changed(connection, job_id, changes)
+            _add_job_event(connection, row)
+            return _record(row)
+
+    # Reading -----------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> JobRecord:
+        """Return one job; raise `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+        if row is None:
+            raise NotFound(f"There is no job {job_id!r}.")
+        return _record(row)
+
+    def jobs(self, after: str | None = None, limit: int = 50) -> tuple[list[JobRecord], str | None]:
+        """Return a page of jobs, newest first, and the cursor of the next page (None on the last).
+
+        A job submitted between two pages moves nothing. Raises `InvalidInput` for a cursor that isn't ours.
+        """
+        statement = select(jobs).order_by(jobs.c.sequence.desc()).limit(check_limit(limit) + 1)
+        if after is not None:
+            statement = statement.where(jobs.c.sequence < within_range(_sequence_of(after), LARGEST_SEQUENCE))
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        cursor = _cursor(rows[limit - 1].sequence) if len(rows) > limit else None
+        return [_record(row) for row in rows[:limit]], cursor
+
+    def job_counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        statement = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
+        with self._database.read() as connection:
+            found = {row.state: row.jobs for row in connection.execute(statement)}
+        return {state: found.get(state, 0) for state in JobState}
+
+
+def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:
+    now = Database.now(connection)
+    end = lease_end(now, lease_s)
+    row = connection.execute(candidates.where(_claimable(now))).first()
+    if row is None:
+        return None
+    check_job_move(JobState(row.state), JobState.RUNNING)
+    changes = {
+        "state": JobState.RUNNING,
+        "started_at": row.started_at or now,
+        "lease_owner": plain_text(worker, "worker"),
+        "lease_token": row.lease_token + 1,
+        "lease_expires_at": end,
+    }
+    row = _changed(connection, row.id, changes)
+    _add_job_event(connection, row)
+    return _record(row)
+
+
+def _claimable(now: datetime) -> ColumnElement[bool]:
+    expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_expires_at <= now)
+    return or_(jobs.c.state == JobState.QUEUED, expired)
+
+
+def _changed(connection: Connection, job_id: str, changes: dict[str, Any]) -> Row[Any]:
+    return connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes).returning(jobs)).one()
+
+
+def _add_job_event(connection: Connection, row: Row[Any]) -> None:
+    add_event(connection, row.id, "job", {"state": row.state, "reason": row.reason})
+
+
+def _cursor(sequence: int) -> str:
+    return base64.urlsafe_b64encode(f"jobs:{sequence}".encode()).decode()
+
+
+def _sequence_of(cursor: str) -> int:
+    try:
+        match = re.fullmatch(r"jobs:([0-9]{1,19})", base64.urlsafe_b64decode(cursor).decode())
+    except (binascii.Error, ValueError):
+        match = None
+    if match is None:
+        raise InvalidInput.of(
+            "cursor", cursor, "the next_cursor of an earlier page", "leave it out to begin with the newest"
+        )
+    return int(match[1])
+
+
+def _record(row: Row[Any]) -> JobRecord:
+    fields = {name: value for name, value in row._mapping.items() if name not in ("sequence", "idempotency_key")}
+    return JobRecord(**fields | {"state": JobState(row.state)})

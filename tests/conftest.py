@@ -1,0 +1,198 @@
+"""Fixtures for every tier: fresh databases on SQLite and on a real PostgreSQL, and a store over either."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.store.store import Store
+
+pytest.register_assert_rewrite("store_contract")
+
+ENGINES = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)]
+INSTALL = (
+    "These tests need PostgreSQL's server programs (initdb, postgres): install the package `postgresql` "
+    "(Debian, Ubuntu), `postgresql-server` (Fedora) or `postgresql` (Homebrew), or deselect them with "
+    "-m 'not postgres'."
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL server of this test session, reached over loopback."""
+
+    port: int
+    numbers: Iterator[int]
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://pocketformer@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str) -> None:
+        import psycopg  # noqa: PLC0415  (sessions without these tests need no driver)
+
+        address = f"host=127.0.0.1 port={self.port} user=pocketformer dbname=postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def new_database(self, template: str = "template0") -> str:
+        name = f"test_{next(self.numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """Start a server in a temporary directory; fails, never skips, where PostgreSQL isn't installed."""
+    initdb, postgres = _program("initdb"), _program("postgres")
+    account = _unprivileged_account()
+    with tempfile.TemporaryDirectory(prefix="pocketformer-postgres-") as directory:
+        data, log = Path(directory, "data"), Path(directory, "log")
+        if account:
+            shutil.chown(directory, account["user"], account["group"])
+        options = ["--auth=trust", "--username=pocketformer", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        subprocess.run([initdb, "-D", data, *options], check=True, capture_output=True, cwd=directory, **account)
+        port = _free_port()
+        # fsync is off: these databases need not survive a power cut.
+        settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={directory}"]
+        settings += ["fsync=off", "max_connections=300"]
+        command = [postgres, "-D", data, *(part for setting in settings for part in ("-c", setting))]
+        with log.open("wb") as output:
+            server = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory, **account)
+        try:
+            cluster = Cluster(port, count())
+            _wait_until_it_answers(cluster, server, log)
+            yield cluster
+        finally:
+            server.send_signal(signal.SIGQUIT)  # stop at once, without a checkpoint
+            server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_cluster: Cluster) -> str:
+    name = postgres_cluster.new_database()
+    _migrate(postgres_cluster.url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "store.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/fresh.db"
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: Cluster) -> Iterator[str]:
+    """The address of a fresh, empty database on PostgreSQL."""
+    name = postgres_cluster.new_database()
+    yield postgres_cluster.url(name)
+    postgres_cluster.drop(name)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, empty database, on each engine in turn."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture
+def migrated_sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database with all tables."""
+    path = tmp_path / "store.db"
+    shutil.copy(_migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_cluster: Cluster, _migrated_postgres: str) -> Iterator[str]:
+    """A fresh PostgreSQL database with all tables."""
+    name = postgres_cluster.new_database(template=_migrated_postgres)
+    yield postgres_cluster.url(name)
+    postgres_cluster.drop(name)
+
+
+@pytest.fixture(params=ENGINES)
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database with all tables, on each engine in turn."""
+    return str(request.getfixturevalue(f"migrated_{request.param.replace('postgresql', 'postgres')}_url"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty, migrated store, on each engine in turn."""
+    store = Store.open(store_url)
+    yield store
+    store.close()
+
+
+def _migrate(url: str) -> None:
+    store = Store.open(url)
+    store.migrate()
+    store.close()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=_major_version)
+        if not installed:
+            pytest.fail(f"`{name}` was not found. {INSTALL}")
+        found = str(installed[-1])
+    return found
+
+
+def _major_version(program: Path) -> int:
+    version = program.parent.parent.name
+    return int(version) if version.isdigit() else 0
+
+
+def _unprivileged_account() -> dict[str, Any]:
+    """Return how to start a process that isn't root, as PostgreSQL demands; nothing when we aren't root."""
+    if os.getuid() != 0:
+        return {}
+    try:
+        entry = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.fail(f"root can't run PostgreSQL and there is no user `postgres`. {INSTALL}")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": ()}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(cluster: Cluster, server: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg  # noqa: PLC0415
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return cluster.execute("SELECT 1")
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not start:\n{log.read_text(errors='replace')}")
+            time.sleep(0.05)
