@@ -46,7 +46,7 @@ class Proposal:
     violations: Mapping[str, float] = field(default_factory=dict)
     """Broken limits by their text, with the relative excess."""
     same_as: int | None = None
-    """The number of the trial that had this architecture first."""
+    """Of a duplicate: the number of the trial that had this architecture first."""
     sampler_state: Mapping[str, Any] = field(default_factory=dict)
     """What the sampler must find again when the study is rebuilt: Optuna's system attributes."""
 
@@ -157,7 +157,9 @@ class Proposer:
             told = self._values_of_skipped(costs, verdict, same_as)
             self._study.tell(number, told, TrialState.COMPLETE if told else TrialState.FAIL)
             state["told"] = told
-        proposal = Proposal(number, architecture, costs, verdict, violations, same_as, state)
+        proposal = Proposal(
+            number, architecture, costs, verdict, violations, same_as if verdict == "duplicate" else None, state
+        )
         self._remember(proposal)
         return proposal
 

@@ -1,0 +1,139 @@
+"""The configuration document: one page, from which the model rebuilds. JSON and YAML are the same document."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+import nas
+from nas.architecture import Architecture
+from nas.documents import parse_document, validate
+from nas.quality.training import TrainingPlan
+from nas.workload import Workload
+
+SCHEMA = "pocketformer/config/1"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class CostRecord(_Document):
+    """The exact costs as recorded; MACs at the document's workload."""
+
+    parameters: Annotated[int, Field(ge=1)]
+    parameters_without_embeddings: Annotated[int, Field(ge=0)]
+    macs: Annotated[int, Field(ge=1)]
+    size_mb: Positive
+
+
+class QualityRecord(_Document):
+    """What the task reported: on which split, after which training, and every metric by name."""
+
+    metric: str
+    label: Literal["proxy", "trained", "tested"]
+    split: Literal["train", "validation", "test"]
+    metrics: dict[str, float]
+
+
+class LatencyRecord(_Document):
+    """The latency promised on one device, and the version of the table that it comes from."""
+
+    latency_ms: Positive
+    lower_ms: Positive
+    upper_ms: Positive
+    table_version: Annotated[int, Field(ge=1)]
+    fingerprint: str
+
+
+class DatasetRecord(_Document):
+    """The exact data: equal content has equal SHA-256."""
+
+    name: str
+    version: str
+    sha256: Sha256
+
+
+class TrainingRecord(_Document):
+    """How the weights were made: with the same plan, seed and data they come out the same."""
+
+    plan: TrainingPlan
+    seed: int
+    input_length: Annotated[int, Field(ge=1)]
+
+
+class WeightsRecord(_Document):
+    """Where the weights are, and how to tell that they are the right ones."""
+
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(ge=1)]
+    href: str | None = None
+
+
+class Provenance(_Document):
+    """Where the configuration comes from."""
+
+    job: str
+    trial: Annotated[int, Field(ge=0)]
+    search_space: str
+    pocketformer: str
+    torch: str
+    python: str
+
+
+class Config(_Document):
+    """The whole document, validated; `architecture` is checked by `Architecture` itself."""
+
+    schema_: Annotated[Literal["pocketformer/config/1"], Field(alias="schema")]
+    architecture: dict[str, Any]
+    workload: Workload
+    costs: CostRecord
+    quality: QualityRecord | None = None
+    latency: dict[str, LatencyRecord] = {}
+    dataset: DatasetRecord | None = None
+    training: TrainingRecord | None = None
+    weights: WeightsRecord | None = None
+    provenance: Provenance | None = None
+
+
+def provenance(job: str, trial: int, search_space: str) -> dict[str, Any]:
+    """Return the provenance of a trial as this process would make it."""
+    return {
+        "job": job,
+        "trial": trial,
+        "search_space": search_space,
+        "pocketformer": nas.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def config_document(architecture: Architecture, workload: Workload, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document as plain values; `parts` are the fields of `Config` after `workload`."""
+    document = {
+        "schema": SCHEMA,
+        "architecture": architecture.to_dict(),
+        "workload": workload.model_dump(mode="json"),
+        **{name: part for name, part in parts.items() if part},
+    }
+    validate(Config, document, "config")
+    return document
+
+
+def read_config(text: str | bytes) -> Config:
+    """Parse a configuration from YAML or JSON text; raise `InvalidInput` with one problem a wrong field.
+
+    The architecture's id is recomputed and compared, so that an edited document does not pass for the original.
+    """
+    document = parse_document(text, "config")
+    config = validate(Config, document, "config")
+    Architecture.from_dict(config.architecture, "config.architecture")
+    return config

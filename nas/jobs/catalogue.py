@@ -1,0 +1,221 @@
+"""Submitting a job: everything that its document names is found, pinned and checked before it is acknowledged."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nas.architecture import TaskShape
+from nas.costs import COST_NAMES, reach
+from nas.errors import InvalidInput, NotFound, PocketformerError, Problem
+from nas.jobs.context import JobContext, predictor_of
+from nas.latency.predict import LatencyPredictor
+from nas.quality.datasets import DatasetInfo, dataset_info
+from nas.search.job import JobSpec
+from nas.search.objectives import Constraint
+from nas.space import SearchSpace
+from nas.store.records import JobRecord
+from nas.store.store import Store
+from nas.workload import Workload
+from search_spaces import bundled
+
+
+def submit(store: Store, document: Any, idempotency_key: str | None = None) -> tuple[JobRecord, bool]:
+    """Check a job document, pin what it names, and queue it; return the job and whether it is a new one.
+
+    Raises `InvalidInput` with a problem for each wrong field and writes nothing then; `Conflict` when the
+    idempotency key was used for another document.
+    """
+    spec = JobSpec.from_document(document)
+    resolved = resolve(store, spec)
+    return store.add_job(spec.name, resolved, idempotency_key)
+
+
+def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
+    """Return the document that is kept: the job as given and, pinned, everything that it names.
+
+    Raises `InvalidInput` with every problem found, not only the first.
+    """
+    problems: list[Problem] = []
+
+    def checked(check: Any, *arguments: Any) -> Any:
+        try:
+            return check(*arguments)
+        except InvalidInput as error:
+            problems.extend(error.problems)
+            return None
+
+    space = checked(find_space, store, spec.search_space)
+    info = checked(dataset_info, spec.task.dataset)
+    if info is not None:
+        checked(_check_metric, spec, info)
+    checked(_check_workload, spec.workload)
+    devices = [checked(_check_device, store, name, i) for i, name in enumerate(spec.devices)]
+    if space is not None and info is not None and not problems:
+        space = space.for_task(task_shape(info, spec.workload))
+        tables = [
+            checked(find_table, store, name, spec.workload, space, f"devices[{i}]")
+            for i, name in enumerate(spec.devices)
+        ]
+        if all(devices) and all(tables):
+            versions = {name: table[0] for name, table in zip(spec.devices, tables, strict=True)}
+            document = {
+                "spec": spec.model_dump(mode="json", exclude_none=True),
+                "search_space": space.to_document(),
+                "dataset": {"name": info.name, "version": info.version, "sha256": info.sha256},
+                "task_shape": {
+                    "vocabulary_size": space.task_shape.vocabulary_size,
+                    "outputs": space.task_shape.outputs,
+                    "max_length": space.task_shape.max_length,
+                },
+                "latency_tables": versions,
+            }
+            context = checked(JobContext.load, store, document)
+            if context is not None:
+                for index, constraint in enumerate(context.constraints):
+                    checked(_check_reachable, context, constraint, f"constraints[{index}]")
+            if not problems:
+                return document
+    raise InvalidInput(problems)
+
+
+def find_space(store: Store, given: str | dict[str, Any]) -> SearchSpace:
+    """Return an inline, bundled or submitted space; raise `InvalidInput` naming the known ones."""
+    if isinstance(given, dict):
+        return SearchSpace.from_document(given)
+    if given in bundled():
+        return SearchSpace.bundled(given)
+    try:
+        return SearchSpace.from_document(store.search_space(given))
+    except NotFound as error:
+        known = [*bundled(), *(document["name"] for document in store.search_spaces())]
+        raise InvalidInput.of(
+            "search_space", given, ", ".join(known), "name one of these, or give the space inline"
+        ) from error
+
+
+def task_shape(info: DatasetInfo, workload: Workload) -> TaskShape:
+    """Return what models of this dataset at this workload must offer."""
+    return TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
+
+
+def find_table(
+    store: Store, device: str, workload: Workload, space: SearchSpace, field: str
+) -> tuple[int, LatencyPredictor]:
+    """Return the version and predictor of the device's newest table that covers the space at the workload.
+
+    Raises `InvalidInput` saying what the device has instead, and the command that measures what is missing.
+    """
+    measure = (
+        f"measure it: nas device profile {device} --space {space.name} --batch {workload.batch} "
+        f"--input-length {workload.input_length}"
+    )
+    fitting = [t for t in store.latency_tables(device) if t.workload_key == workload.key]
+    if not fitting:
+        has = sorted({t.workload_key for t in store.latency_tables(device)})
+        raise InvalidInput.of(
+            field,
+            f"{device} at {workload.key}",
+            f"a device with a latency table for this workload ({device} has: {'; '.join(has) or 'none'})",
+            measure,
+        )
+    missing: list[str] = []
+    for record in sorted(fitting, key=lambda t: -t.version):
+        predictor = predictor_of(store, device, record.version)
+        lacks = predictor.missing(space)
+        if not lacks:
+            return record.version, predictor
+        missing = missing or lacks
+    raise InvalidInput.of(
+        field,
+        f"{device} at {workload.key}",
+        f"a latency table that covers the space {space.name} "
+        f"(the newest lacks {len(missing)} entries, {missing[0]} among them)",
+        measure,
+    )
+
+
+def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
+    if spec.task.metric not in info.metrics:
+        raise InvalidInput.of(
+            "task.metric", spec.task.metric, ", ".join(info.metrics), f"name a metric of {info.name}"
+        )
+
+
+def _check_workload(workload: Workload) -> None:
+    if workload.output_length:
+        raise InvalidInput.of(
+            "workload.output_length", workload.output_length, "0", "an encoder generates nothing: remove it"
+        )
+
+
+def _check_device(store: Store, name: str, index: int) -> dict[str, Any]:
+    try:
+        return store.device(name)
+    except NotFound as error:
+        known = ", ".join(str(device["name"]) for device in store.devices()) or "none yet"
+        raise InvalidInput.of(
+            f"devices[{index}]",
+            name,
+            f"a device that was added ({known})",
+            f"measure it: nas device profile {name} --space NAME --input-length N",
+        ) from error
+
+
+def _check_reachable(context: JobContext, constraint: Constraint, field: str) -> None:
+    """Refuse a limit that no architecture of the space can meet, naming the nearest reachable value."""
+    reachable = reach_of(context, constraint.metric)
+    if reachable is None:
+        return
+    lowest, highest = reachable
+    nearest, side = (lowest, "lowest") if constraint.operator == "<=" else (highest, "highest")
+    kept = nearest <= constraint.limit if constraint.operator == "<=" else nearest >= constraint.limit
+    if not kept:
+        word = "at least" if side == "lowest" else "at most"
+        shown = nearest if isinstance(nearest, int) else _rounded(nearest, up=side == "lowest")
+        raise InvalidInput.of(
+            field,
+            constraint.text,
+            f"a limit of {word} {shown} ({side} {constraint.metric} that the space {context.space.name} reaches)",
+            f"change the limit to {constraint.metric} {constraint.operator} {shown}, or use another space",
+        )
+
+
+def _rounded(value: float, up: bool) -> float:
+    """Return `value` with five digits, rounded so that it stays reachable."""
+    scale = 10.0 ** (4 - math.floor(math.log10(abs(value)))) if value else 1.0
+    return (math.ceil if up else math.floor)(value * scale) / scale
+
+
+def reach_of(context: JobContext, metric: str) -> tuple[float, float] | None:
+    """Return the lowest and highest value of a metric over the job's space, or None where it isn't known."""
+    if metric in COST_NAMES:
+        lowest, highest = reach(context.space, metric, context.spec.workload)
+        return lowest[0], highest[0]
+    name, _, device = metric.partition("@")
+    if name == "latency_ms" and device in context.predictors:
+        predictor = context.predictors[device]
+        return predictor.lowest(context.space)[0], predictor.highest(context.space)[0]
+    return None
+
+
+def reference_of(context: JobContext, info: DatasetInfo) -> dict[str, dict[str, float]]:
+    """Return the point that hypervolume is measured against and the ideal one, by objective.
+
+    Costs run from the lowest reachable value to the limit, or to the highest reachable value where there is no
+    limit; an error rate from 0 to that of always answering the most frequent class.
+    """
+    point: dict[str, float] = {}
+    ideal: dict[str, float] = {}
+    for objective in context.objectives:
+        reachable = reach_of(context, objective.name)
+        if reachable is not None:
+            limits = [c.limit for c in context.constraints if c.metric == objective.name and c.operator == "<="]
+            ideal[objective.name], point[objective.name] = reachable[0], min([reachable[1], *limits])
+        elif objective.name == "error_rate":
+            ideal[objective.name], point[objective.name] = 0.0, info.majority_error_rate
+        elif objective.name == "loss":
+            ideal[objective.name], point[objective.name] = 0.0, math.log(info.outputs)
+        else:
+            raise PocketformerError(f"the objective {objective.name} has no reference point")
+    return {"point": point, "ideal": ideal}

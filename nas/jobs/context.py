@@ -1,0 +1,110 @@
+"""A job's context: its document turned back into the objects that run it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from threading import Lock
+from typing import Any
+
+from nas.architecture import Architecture, TaskShape
+from nas.costs import costs_of
+from nas.errors import InvalidInput, Problem
+from nas.latency.predict import LatencyPredictor
+from nas.latency.table import LatencyTable
+from nas.quality.metrics import metric
+from nas.search.job import JobSpec
+from nas.search.objectives import Constraint, MetricInfo, cost_metrics, known_metric, parse_constraint
+from nas.space import SearchSpace
+from nas.store.store import Store
+
+PREDICTORS_KEPT = 32
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a job works with. Everything in it follows from the job's document and the pinned tables."""
+
+    spec: JobSpec
+    space: SearchSpace
+    dataset_sha256: str
+    metrics: dict[str, MetricInfo]
+    """Every metric that the job's trials may have."""
+    objectives: tuple[MetricInfo, ...]
+    constraints: tuple[Constraint, ...]
+    predictors: dict[str, LatencyPredictor]
+    """By device."""
+
+    @classmethod
+    def load(cls, store: Store, document: dict[str, Any]) -> JobContext:
+        """Build from a job's kept document; raise `InvalidInput` where objectives or constraints are wrong."""
+        spec = JobSpec.from_document(document["spec"])
+        space = SearchSpace.from_document(document["search_space"]).for_task(TaskShape(**document["task_shape"]))
+        predictors = {
+            device: predictor_of(store, device, version) for device, version in document["latency_tables"].items()
+        }
+        metrics = job_metrics(spec)
+        problems: list[Problem] = []
+        objectives: list[MetricInfo] = []
+        constraints: list[Constraint] = []
+        for index, name in enumerate(spec.objectives):
+            try:
+                objectives.append(known_metric(name, f"objectives[{index}]", metrics))
+            except InvalidInput as error:
+                problems.extend(error.problems)
+        for index, text in enumerate(spec.constraints):
+            try:
+                constraints.append(parse_constraint(text, f"constraints[{index}]", metrics))
+            except InvalidInput as error:
+                problems.extend(error.problems)
+        if problems:
+            raise InvalidInput(problems)
+        return cls(
+            spec,
+            space,
+            document["dataset"]["sha256"],
+            metrics,
+            tuple(objectives),
+            tuple(constraints),
+            predictors,
+        )
+
+    def costs(self, architecture: Architecture) -> dict[str, float]:
+        """Return every metric that is known before training: exact costs, predicted latency on each device."""
+        result: dict[str, float] = asdict(costs_of(architecture, self.spec.workload))
+        for device, predictor in self.predictors.items():
+            prediction = predictor.predict(architecture)
+            result[f"latency_ms@{device}"] = prediction.latency_ms
+            result[f"latency_lower_ms@{device}"] = prediction.lower_ms
+            result[f"latency_upper_ms@{device}"] = prediction.upper_ms
+        return result
+
+
+def job_metrics(spec: JobSpec) -> dict[str, MetricInfo]:
+    """Return every metric that a job's trials may have, the task's first."""
+    names = dict.fromkeys((spec.task.metric, "error_rate", "loss"))
+    quality = {name: metric(name) for name in names}
+    infos = {
+        name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst)
+        for name, m in quality.items()
+    }
+    return infos | cost_metrics(spec.devices)
+
+
+_predictors: OrderedDict[tuple[str, str, int], LatencyPredictor] = OrderedDict()
+_lock = Lock()
+
+
+def predictor_of(store: Store, device: str, version: int) -> LatencyPredictor:
+    """Return the predictor of one version of a device's table, fitted once and kept: a table never changes."""
+    key = (store.address, device, version)
+    with _lock:
+        if key in _predictors:
+            _predictors.move_to_end(key)
+            return _predictors[key]
+    predictor = LatencyPredictor(LatencyTable.from_dict(store.latency_table(device, version).document))
+    with _lock:
+        _predictors[key] = predictor
+        while len(_predictors) > PREDICTORS_KEPT:
+            _predictors.popitem(last=False)
+    return predictor

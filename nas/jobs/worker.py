@@ -1,0 +1,226 @@
+"""The worker: claims jobs under a lease, runs their search, and records every step before acting on the next."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from nas.architecture import Architecture
+from nas.errors import LeaseLost, PocketformerError, StoreUnavailable
+from nas.jobs.catalogue import reference_of
+from nas.jobs.context import JobContext
+from nas.jobs.evaluation import Assignment, EvaluationProcesses
+from nas.quality.datasets import dataset_info
+from nas.search.loop import Evaluation, SearchLoop
+from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
+from nas.store.records import (
+    JobRecord,
+    JobState,
+    NewTrial,
+    SkipReason,
+    TrialOutcome,
+    TrialRecord,
+    TrialState,
+)
+from nas.store.store import Store
+
+log = logging.getLogger(__name__)
+
+CANCELLED, STOPPED, LOST = "cancelled", "the worker was stopped", "another worker holds the job"
+
+
+class Worker:
+    """Runs one job at a time on this machine, its candidates on several processes."""
+
+    def __init__(
+        self, store: Store, *, processes: int | None = None, lease_s: float = 15.0, name: str | None = None
+    ) -> None:
+        self._store, self._lease_s = store, lease_s
+        self.processes = processes or max(1, os.cpu_count() or 1)
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event, poll_s: float = 0.5) -> None:
+        """Claim and run jobs until `stop` is set; a job under way is then released for the next worker."""
+        log.info("worker %s waits for jobs, %d evaluations at a time", self.name, self.processes)
+        while not stop.is_set():
+            try:
+                found = self.run_once(stop)
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+                found = False
+            if not found:
+                stop.wait(poll_s)
+
+    def run_once(self, stop: threading.Event | None = None) -> bool:
+        """Claim one job and run it to its end; return False if there is none."""
+        job = self._store.claim_job(self.name, self._lease_s)
+        if job is None:
+            return False
+        self._run(job, stop or threading.Event())
+        return True
+
+    def run_job(self, job_id: str, stop: threading.Event | None = None) -> JobRecord:
+        """Claim and run this job; return it as it ended. Raises `LeaseLost` if another worker has it."""
+        job = self._store.claim_job_by_id(job_id, self.name, self._lease_s)
+        if job is None:
+            raise LeaseLost(f"The job {job_id} is held by another worker or has ended.")
+        self._run(job, stop or threading.Event())
+        return self._store.job(job_id)
+
+    def _run(self, job: JobRecord, stop: threading.Event) -> None:
+        log.info("job %s (%s) claimed with token %d", job.id, job.name, job.lease_token)
+        processes = EvaluationProcesses(self.processes)
+        lease = _Lease(self._store, job, self._lease_s, stop)
+        lease.start()
+        try:
+            reason = self._search(job, processes, lease)
+            self._end(job, reason)
+        except LeaseLost as error:
+            log.warning("job %s: %s", job.id, error)
+        except StoreUnavailable:
+            raise  # the lease runs out and the job is claimed again
+        except Exception as error:  # a job that can't go on must say so, not stay running for ever
+            log.exception("job %s failed", job.id)
+            known = isinstance(error, PocketformerError)
+            text = str(error) if known else f"{type(error).__name__}: {error}"
+            self._store.finish_job(job.id, job.lease_token, JobState.FAILED, text)
+        finally:
+            lease.end()
+            processes.close()
+
+    def _search(self, job: JobRecord, processes: EvaluationProcesses, lease: _Lease) -> str:
+        context = JobContext.load(self._store, job.document)
+        spec = context.spec
+        if job.reference is None:
+            reference = reference_of(context, dataset_info(spec.task.dataset))
+            self._store.set_reference(job.id, job.lease_token, reference)
+        proposer = Proposer(
+            context.space, context.objectives, context.constraints, context.costs, spec.sampler, spec.seed
+        )
+
+        def submit(number: int, architecture: Architecture) -> Future[Evaluation]:
+            log.info("trial %d: evaluating %s", number, architecture.id)
+            return processes.submit(
+                Assignment(
+                    architecture.to_dict(),
+                    spec.task.dataset,
+                    context.dataset_sha256,
+                    spec.task.training.model_dump(mode="json"),
+                    spec.workload.input_length,
+                    spec.seed,
+                )
+            )
+
+        deadline = None
+        if spec.budget.hours is not None and job.started_at is not None:
+            deadline = job.started_at.timestamp() + spec.budget.hours * 3600
+        loop = SearchLoop(
+            proposer, submit, _Recorder(self._store, job), self.processes, lease.stop_reason, deadline
+        )
+        loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
+        return loop.run(spec.budget.trials)
+
+    def _end(self, job: JobRecord, reason: str) -> None:
+        if reason == LOST:
+            raise LeaseLost
+        if reason == STOPPED:
+            self._store.release_job(job.id, job.lease_token)
+            return
+        state = JobState.CANCELLED if reason == CANCELLED else JobState.SUCCEEDED
+        if state is JobState.SUCCEEDED and not self._store.counts(job.id).complete:
+            failed = self._store.trials(job.id, limit=1, state=TrialState.FAILED)
+            state = JobState.FAILED
+            reason = f"no candidate was evaluated: {failed[0].error if failed else reason}"
+        self._store.finish_job(job.id, job.lease_token, state, reason)
+        log.info("job %s %s: %s", job.id, state, reason)
+
+
+class _Recorder:
+    """Writes the loop's steps under the job's lease."""
+
+    def __init__(self, store: Store, job: JobRecord) -> None:
+        self._store, self._job = store, job
+
+    def proposed(self, proposal: Proposal) -> None:
+        skipped = proposal.verdict != "evaluate"
+        self._store.add_trial(
+            self._job.id,
+            self._job.lease_token,
+            NewTrial(
+                number=proposal.number,
+                state=TrialState.SKIPPED if skipped else TrialState.RUNNING,
+                architecture=proposal.architecture.to_dict(),
+                architecture_id=proposal.architecture.id,
+                metrics=dict(proposal.costs),
+                violations=dict(proposal.violations),
+                skip_reason=SkipReason(proposal.verdict) if skipped else None,
+                same_as=proposal.same_as,
+                sampler=dict(proposal.sampler_state),
+            ),
+        )
+
+    def evaluated(self, number: int, evaluation: Evaluation, metrics: Mapping[str, float] | None) -> None:
+        known = self._store.trial(self._job.id, number).metrics
+        state = TrialState.FAILED if metrics is None else TrialState.COMPLETE
+        training = None if evaluation.training is None else dict(evaluation.training)
+        outcome = TrialOutcome(state, dict(metrics or known), training, evaluation.error, evaluation.duration_s)
+        self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, evaluation.weights)
+        log.info("trial %d %s after %.1f s", number, state, evaluation.duration_s)
+
+
+class _Lease:
+    """Keeps a job's lease alive in a thread of its own, and knows why the search must stop."""
+
+    def __init__(self, store: Store, job: JobRecord, lease_s: float, stop: threading.Event) -> None:
+        self._store, self._job, self._lease_s, self._stop = store, job, lease_s, stop
+        self._reason: str | None = CANCELLED if job.cancel_requested else None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{job.id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def stop_reason(self) -> str | None:
+        return self._reason or (STOPPED if self._stop.is_set() else None)
+
+    def _beat(self) -> None:
+        # Often enough to survive two lost beats, and for a cancellation to be seen within a second or so
+        while not self._ended.wait(min(1.0, self._lease_s / 3)):
+            try:
+                job = self._store.heartbeat(self._job.id, self._job.lease_token, self._lease_s)
+            except LeaseLost:
+                self._reason = LOST
+                return
+            except StoreUnavailable as error:
+                log.warning("heartbeat of job %s: %s", self._job.id, error)
+                continue
+            if job.cancel_requested:
+                self._reason = CANCELLED
+
+
+def _recorded(trial: TrialRecord) -> RecordedTrial:
+    """Return a stored trial as the search wants it back."""
+    verdict: Verdict = "evaluate"
+    if trial.skip_reason is not None:
+        verdict = "duplicate" if trial.skip_reason is SkipReason.DUPLICATE else "over_limit"
+    proposal = Proposal(
+        trial.number,
+        Architecture.from_dict(trial.architecture),
+        trial.metrics,
+        verdict,
+        trial.violations,
+        trial.same_as,
+        trial.sampler,
+    )
+    metrics = trial.metrics if trial.state is TrialState.COMPLETE else None
+    return RecordedTrial(proposal, trial.state is not TrialState.RUNNING, metrics)
