@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from nas.errors import InvalidInput, PocketformerError, StoreUnavailable
 
@@ -59,16 +60,25 @@ class Database:
             self._engine.dispose(close=False)
             self._process_id = os.getpid()
         try:
-            with self._engine.connect() as connection:
+            with self._connect() as connection:
                 connection.execution_options(sqlite_begin=sqlite_begin)
                 with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError) as error:
-            raise StoreUnavailable(f"The database {self.address} can't be used: {_reason(error)}") from error
+            raise self._unavailable(error) from error
         except (DataError, UnicodeEncodeError) as error:
             raise InvalidInput.of(
                 "value", _reason(error), "text without NUL characters, numbers in range", "correct it"
             ) from error
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except (DBAPIError, PoolTimeout) as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(f"The database {self.address} can't be used: {_reason(error)}")
 
     @staticmethod
     def now(connection: Connection) -> datetime:
