@@ -199,6 +199,12 @@ def problems_of(details: ErrorDetails, prefix: str = "") -> list[Problem]:
             return [Problem(path, None, "a value (the field is required)", f"add `{path}`")]
         case "extra_forbidden":
             return [Problem(path, details["input"], "no field of this name", "remove it or mend its spelling")]
+        case "too_short" | "too_long" if isinstance(details["input"], list | tuple | dict):
+            low, high = (details.get("ctx", {}).get(name) for name in ("min_length", "max_length"))
+            if details["type"] == "too_short" and len(details["input"]) >= low:
+                return []  # it is only short of the entries that are wrong, each named on its own
+            allowed = f"at least {low} entries" if details["type"] == "too_short" else f"at most {high} entries"
+            return [Problem(path, details["input"], allowed, f"add to `{path}`" if low else f"shorten `{path}`")]
         case _:
             allowed = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             return [Problem(path or "document", details["input"], allowed, f"correct `{path or 'document'}`")]
@@ -210,7 +216,12 @@ def to_yaml(value: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper without aliases, short mappings of scalars on one line."""
+    """PyYAML's safe dumper without aliases, short mappings of scalars on one line.
+
+    It resolves plain text as the loader does, so that text which would be read as a number is quoted.
+    """
+
+    yaml_implicit_resolvers = _StrictLoader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
         return True

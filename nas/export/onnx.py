@@ -6,14 +6,13 @@ from pathlib import Path
 
 from nas.architecture import Architecture
 from nas.export.weights import load_weights
+from nas.latency.runtimes.onnxruntime import export
 from nas.models import build_model, example_input, sub_blocks
 from nas.workload import Workload
 
 
 def export_onnx(architecture: Architecture, weights: bytes | None, path: Path, workload: Workload) -> None:
     """Write the model, with these weights or untrained ones, as ONNX at the workload's fixed shape."""
-    from nas.latency.runtimes.onnxruntime import export
-
     model = build_model(architecture, seed=0)
     if weights is not None:
         load_weights(model, weights)

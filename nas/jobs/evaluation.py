@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from nas.architecture import Architecture
+from nas.documents import validate
 from nas.errors import PocketformerError
+from nas.export.weights import weights_to_bytes
+from nas.quality.datasets import load_dataset
+from nas.quality.training import TrainingPlan, train
 from nas.search.loop import Evaluation
 
 log = logging.getLogger(__name__)
@@ -34,13 +42,6 @@ def evaluate(assignment: Assignment) -> Evaluation:
 
     Runs in an evaluation process. A candidate that fails is a failed trial with its reason, never a dead job.
     """
-    # Imported here: the process that hands out the work needs none of it
-    from nas.architecture import Architecture
-    from nas.documents import validate
-    from nas.export.weights import weights_to_bytes
-    from nas.quality.datasets import load_dataset
-    from nas.quality.training import TrainingPlan, train
-
     started = time.perf_counter()
     try:
         dataset = load_dataset(assignment.dataset)
@@ -104,8 +105,7 @@ class EvaluationProcesses:
 
 
 def _start_process() -> None:
-    import torch
-
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
     torch.set_num_threads(1)  # evaluations run side by side, one core each, and sum in the same order
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -2,7 +2,7 @@
 
 The Optuna study lives in memory and is rebuilt from recorded trials; trial numbers are the same in both. Every
 proposal is judged before anything is trained: one that was seen before, or that breaks a limit on a known cost, is
-told to the sampler at once and skipped: it costs nothing. After a few skips in a row the proposer stops asking and takes an unseen
+told to the sampler at once and skipped. After a few skips in a row the proposer stops asking and takes an unseen
 neighbour that keeps the limits, so that no sampler can loop.
 """
 

@@ -1,0 +1,215 @@
+"""Objectives, limits, the proposer's guards, and the loop: reproducible, resumable, never stuck."""
+
+import math
+import random
+import threading
+import time
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import asdict
+
+import pytest
+
+from nas.costs import costs_of, reach
+from nas.errors import InvalidInput
+from nas.search.loop import Evaluation, SearchLoop
+from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
+from nas.search.proposer import Proposer, RecordedTrial
+from nas.search.samplers import SAMPLERS
+from nas.space import SearchSpace
+from nas.workload import Workload
+
+WORKLOAD = Workload(input_length=16)
+METRICS = {
+    "error_rate": MetricInfo("error_rate", "Error rate", "minimize", "", False, 1.0),
+    **cost_metrics(("phone",)),
+}
+
+
+def costs(architecture):
+    return asdict(costs_of(architecture, WORKLOAD))
+
+
+def quality(architecture):
+    return 1 / (1 + costs(architecture)["macs"] ** 0.3) + int(architecture.id[2:6], 16) / 1e7
+
+
+class Search:
+    """A search whose evaluations cost nothing, and everything that it recorded."""
+
+    def __init__(
+        self, space="smoke", sampler="tpe", parallel=1, limits=("parameters <= 1e6",), seed=0, evaluate=None
+    ):
+        self.space = SearchSpace.bundled(space)
+        self.sampler, self.parallel, self.seed = sampler, parallel, seed
+        self.limits = tuple(parse_constraint(text, "constraints[0]", METRICS) for text in limits)
+        self.trials: dict[int, RecordedTrial] = {}
+        self.evaluate = evaluate or (lambda n, a: {"error_rate": quality(a)})
+        self.submitted: list[int] = []
+
+    def proposed(self, proposal):
+        assert proposal.number not in self.trials
+        self.trials[proposal.number] = RecordedTrial(proposal, proposal.verdict != "evaluate", None)
+
+    def evaluated(self, number, evaluation, metrics):
+        assert not self.trials[number].finished
+        self.trials[number] = RecordedTrial(self.trials[number].proposal, True, metrics)
+
+    def submit(self, number, architecture):
+        self.submitted.append(number)
+        future: Future[Evaluation] = Future()
+
+        def work():
+            if self.parallel > 1:
+                time.sleep(random.random() * 0.01)
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                metrics = self.evaluate(number, architecture)
+            except BrokenExecutor as error:
+                future.set_exception(error)
+                return
+            error = None if metrics else "it failed"
+            future.set_result(Evaluation(metrics, None, None, error, 0.0))
+
+        threading.Thread(target=work).start() if self.parallel > 1 else work()
+        return future
+
+    def run(self, budget, stop=lambda: None, deadline=None):
+        objectives = (METRICS["error_rate"], METRICS["macs"])
+        proposer = Proposer(self.space, objectives, self.limits, costs, self.sampler, self.seed)
+        loop = SearchLoop(proposer, self.submit, self, self.parallel, stop, deadline)
+        loop.resume([self.trials[n] for n in sorted(self.trials)])
+        return loop.run(budget)
+
+    @property
+    def record(self):
+        ordered = [self.trials[n] for n in sorted(self.trials)]
+        return [(t.proposal.architecture.id, t.proposal.verdict, t.proposal.same_as, t.metrics) for t in ordered]
+
+    def architectures(self, verdict):
+        trials = [t.proposal for t in self.trials.values() if t.proposal.verdict == verdict]
+        return [p.architecture for p in trials]
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_one_seed_gives_one_search_whatever_ends_first(sampler, parallel):
+    first, second = Search(sampler=sampler, parallel=parallel), Search(sampler=sampler, parallel=parallel)
+    assert first.run(25) == second.run(25) == "budget spent: 25 candidates evaluated"
+    assert first.record == second.record
+    other = Search(sampler=sampler, parallel=parallel, seed=1)
+    other.run(25)
+    assert other.record != first.record
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_search_stopped_anywhere_goes_on_as_if_undisturbed(sampler, parallel):
+    whole = Search("text-encoder", sampler, parallel)
+    whole.run(26)
+    for cut in (1, 9, 24):
+        search = Search("text-encoder", sampler, parallel)
+        assert search.run(26, stop=lambda s=search, c=cut: "stopped" if len(s.trials) >= c else None) == "stopped"
+        search.run(26)
+        assert search.record == whole.record
+        assert sorted(search.trials) == list(range(len(search.trials)))
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_nothing_is_evaluated_twice_or_over_a_limit(sampler):
+    search = Search(sampler=sampler, limits=("parameters <= 16000", "macs >= 8e4"), parallel=2)
+    search.run(20)
+    evaluated = search.architectures("evaluate")
+    assert len({a.id for a in evaluated}) == len(evaluated) == 20
+    assert all(costs(a)["parameters"] <= 16000 and costs(a)["macs"] >= 8e4 for a in evaluated)
+    over = search.architectures("over_limit")
+    assert over
+    assert all(costs(a)["parameters"] > 16000 or costs(a)["macs"] < 8e4 for a in over)
+    for trial in search.trials.values():
+        if trial.proposal.verdict == "duplicate":
+            assert trial.proposal.same_as < trial.proposal.number
+            assert search.trials[trial.proposal.same_as].proposal.architecture == trial.proposal.architecture
+
+
+def test_an_exhausted_space_ends_the_search_and_says_so():
+    search = Search(limits=("parameters <= 9000",))
+    feasible = {a.id for a in search.space.enumerate() if costs(a)["parameters"] <= 9000}
+    reason = search.run(1000)
+    assert {a.id for a in search.architectures("evaluate")} == feasible
+    assert "no unseen architecture" in reason
+
+
+def test_a_space_whose_limits_leave_nothing_ends_at_once():
+    lowest = reach(SearchSpace.bundled("smoke"), "parameters", WORKLOAD)[0][0]
+    search = Search(limits=(f"parameters <= {lowest - 1}",))
+    assert "no unseen architecture" in search.run(5)
+    assert not search.architectures("evaluate")
+    assert len(search.trials) < 10
+
+
+def test_failed_candidates_count_and_are_not_proposed_again():
+    search = Search(evaluate=lambda n, a: None if n % 3 == 0 else {"error_rate": quality(a)})
+    assert search.run(20).startswith("budget spent")
+    evaluated = search.architectures("evaluate")
+    assert len({a.id for a in evaluated}) == 20
+
+
+def test_an_evaluation_process_that_dies_is_tried_again_and_then_given_up():
+    deaths = {0: 1, 2: 99}
+
+    def evaluate(number, architecture):
+        if deaths.get(number, 0) > 0:
+            deaths[number] -= 1
+            raise BrokenExecutor
+        return {"error_rate": quality(architecture)}
+
+    search = Search(evaluate=evaluate)
+    search.run(6)
+    assert search.trials[0].metrics is not None
+    assert search.trials[2].metrics is None
+    assert search.submitted.count(0) == 2
+    assert search.submitted.count(2) == 3
+
+
+def test_a_deadline_lets_running_evaluations_end_and_proposes_nothing_more():
+    search = Search(parallel=2)
+    reason = search.run(1000, deadline=time.time() + 0.3)
+    assert reason.startswith("time is up")
+    assert all(trial.finished for trial in search.trials.values())
+
+
+def test_a_limit_on_quality_is_judged_after_the_evaluation():
+    search = Search(limits=("error_rate <= 0.02",), sampler="nsga2")
+    assert search.run(30).startswith("budget spent")
+    assert not search.architectures("over_limit")
+
+
+@pytest.mark.parametrize(
+    ("text", "metrics", "violation"),
+    [
+        ("parameters <= 100", {"parameters": 100}, 0.0),
+        ("parameters<=100", {"parameters": 150}, 0.5),
+        ("macs >= 1e3", {"macs": 500}, 0.5),
+        ("latency_ms@phone <= 20", {"latency_ms@phone": math.nan}, math.inf),
+    ],
+)
+def test_a_limit_says_by_how_much_it_is_broken(text, metrics, violation):
+    assert parse_constraint(text, "c", METRICS).violation(metrics) == violation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "parameters < 5",
+        "parameters <= five",
+        "parameters",
+        "<= 5",
+        "macs <= nan",
+        "latency_ms@pad <= 3",
+        "joules <= 1",
+    ],
+)
+def test_a_wrong_limit_is_refused_with_its_field(text):
+    with pytest.raises(InvalidInput) as caught:
+        parse_constraint(text, "constraints[0]", METRICS)
+    assert caught.value.problems[0].field == "constraints[0]"
