@@ -71,6 +71,10 @@ class LeaseLost(PocketformerError):
     """Another worker holds the job now; nothing more may be written for it."""
 
 
+class StoreUnavailable(PocketformerError):
+    """The database can't be used now; trying again later may help."""
+
+
 class MeasurementFailed(PocketformerError):
     """The measurement did not come to a valid result."""
 
@@ -81,6 +85,10 @@ class MissingEntry(PocketformerError):
 
 class UncountedOperator(PocketformerError):
     """fvcore met a matmul-class operator that it has no rule for."""
+
+
+class MissingPackage(PocketformerError):
+    """A package of an optional extra is not installed."""
 
 
 class TrainingDiverged(PocketformerError):

@@ -319,10 +319,7 @@ class SearchSpace:
 
         A change of hidden size keeps heads and ratios where they stay valid; one more layer repeats the last.
         """
-        found = self.choices_of(architecture)
-        if found is None:
-            raise InvalidInput.of("architecture", architecture.id, f"one of space {self.name}", "check the space")
-        stack, layers = found
+        stack, layers = self._choices_in_space(architecture)
         c = self._choices
         result = []
         for d in self.hidden_sizes:

@@ -49,7 +49,7 @@ def count_macs(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> int
 
 
 def _attention_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """Q Kᵀ and its product with V: B·H·T·S·(E + E_v) for query (B, H, T, E), key (B, K, S, E), value (…, S, E_v)."""
+    """Q Kᵀ and its product with V: B·H·T·S·(E + E_v) for queries (B, H, T, E), values (…, S, E_v)."""
     b, h, t, e = get_shape(inputs[0])
     s, e_v = get_shape(inputs[2])[-2:]
     return b * h * t * s * (e + e_v)  # type: ignore[no-any-return]
