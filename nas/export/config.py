@@ -111,7 +111,7 @@ def provenance(job: str, trial: int, search_space: str) -> dict[str, Any]:
         "trial": trial,
         "search_space": search_space,
         "pocketformer": nas.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str, which YAML would not take
         "python": platform.python_version(),
     }
 
