@@ -1,0 +1,94 @@
+"""create_app: the one place where the service is put together. Nothing connects before the app starts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+from starlette.types import Scope
+
+from api.installed import version_of
+from api.metrics import JobsByState, RequestMetrics
+from api.middleware import Around, BodyLimit
+from api.news import News
+from api.openapi import describe
+from api.problems import handle_problems
+from api.routes import dashboard, datasets, devices, docs, events, health, jobs, score, search_spaces, trials
+from api.services import Services
+from api.settings import Settings
+from nas.jobs.worker import Worker
+from nas.store.store import Store
+
+_DESCRIPTION = """Find the Transformer that fits the phone.
+
+Submit a job, follow its events, read its front under any limits, download what you choose. **MACs** are
+multiply-adds; latencies are in milliseconds with a 90 % interval; qualities say what they were measured after. One
+shape holds every error: `application/problem+json`."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the service for these settings. Raises `InvalidInput` for a database address that is no address."""
+    store = Store.open(settings.database_url)
+    metrics = RequestMetrics()
+    metrics.registry.register(JobsByState(store.job_counts))
+    services = Services(settings, store, News(store.last_sequence, settings.event_poll_s), metrics)
+    app = FastAPI(
+        title="Pocketformer",
+        version=version_of("pocketformer"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    handle_problems(app)
+    app.add_middleware(BodyLimit, limit_of=_limits(settings))
+    app.add_middleware(Around, metrics=metrics)  # added last, so outermost
+    for resource in (search_spaces, devices, datasets, score, jobs, events, trials, health, docs, dashboard):
+        app.include_router(resource.router)
+    app.router.routes += [docs.reference_files(), *dashboard.dashboard_files()]
+    describe(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await anyio.to_thread.run_sync(services.store.migrate)
+    try:
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(services.news.poll)
+            async with _embedded_worker(services):
+                yield
+            beside.cancel_scope.cancel()
+    finally:
+        services.store.close()
+
+
+@asynccontextmanager
+async def _embedded_worker(services: Services) -> AsyncIterator[None]:
+    """Run jobs beside the server, if the settings say so; a job under way is handed back when the server stops."""
+    if not services.settings.embedded_worker:
+        yield
+        return
+    stop = threading.Event()
+    worker = Worker(services.store, processes=services.settings.worker_processes)
+    thread = threading.Thread(target=worker.run, args=(stop,), name="pocketformer-worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        await anyio.to_thread.run_sync(thread.join)
+
+
+def _limits(settings: Settings) -> Callable[[Scope], int]:
+    def limit_of(scope: Scope) -> int:
+        takes_tables = scope["path"].endswith("/latency-tables")
+        return settings.max_latency_table_bytes if takes_tables else settings.max_body_bytes
+
+    return limit_of

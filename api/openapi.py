@@ -1,0 +1,71 @@
+"""The OpenAPI description: FastAPI's own, with the domain's documents quoted from where they are defined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from nas.latency.table import LatencyTable
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.schemas import documents
+from api.schemas.job import JobSummary
+from api.schemas.problem import ProblemDetails
+from api.schemas.score import ScoreRequest
+from api.schemas.trial import TrialNews
+from nas.architecture import Architecture
+from nas.export.config import Config
+from nas.latency.device import Device
+from nas.search.job import JobSpec
+from search_spaces import bundled_document
+
+_REF = "#/components/schemas/{model}"
+
+_QUOTED: dict[type[BaseModel], type[BaseModel]] = {
+    documents.ArchitectureDocument: Architecture,
+    documents.ConfigurationDocument: Config,
+    documents.JobDocument: JobSpec,
+    documents.LatencyTableDocument: LatencyTable,
+}
+"""Where an answer passes a document through, the model that the domain checks it by."""
+
+
+_TAKEN = (Device, ScoreRequest)
+"""Bodies that are read as documents, so that FastAPI does not see their models."""
+
+
+def describe(app: FastAPI) -> None:
+    """Make `app.openapi()` return the whole description, made once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _description(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    description = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+    )
+    schemas = description["components"]["schemas"]
+    description["components"]["schemas"] = schemas = (
+        _schemas((ProblemDetails, TrialNews, JobSummary), "serialization")
+        | schemas
+        | _schemas((*_QUOTED.values(), *_TAKEN), "validation")
+    )
+    for placeholder, model in _QUOTED.items():
+        schemas[placeholder.__name__] = {"$ref": _REF.format(model=model.__name__)}
+    description["components"]["schemas"] = dict(sorted(schemas.items()))
+    schemas[documents.SearchSpaceDocument.__name__]["examples"] = [bundled_document("smoke")]
+    return description
+
+
+def _schemas(models: Sequence[type[BaseModel]], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    _, schemas = models_json_schema([(model, mode) for model in models], ref_template=_REF)
+    result: dict[str, Any] = schemas["$defs"]
+    return result

@@ -1,0 +1,60 @@
+"""Jobs: submit, list, look, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api.inputs import DocumentDep, IdempotencyKeyDep, refuse_unknown_query, takes
+from api.schemas.job import JobPage, JobSummary
+from api.schemas.problem import documented
+from api.services import StoreDep
+from nas.jobs.catalogue import submit
+from nas.jobs.report import describe_job
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_query)])
+
+_SEEN: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobSummary, "description": "The key was used before with this document: the first job."}
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=JobSummary,
+    responses=_SEEN | documented(409, 413, 415, 422),
+    openapi_extra=takes("JobSpec"),
+)
+def submit_job(
+    document: DocumentDep, key: IdempotencyKeyDep, store: StoreDep, response: Response
+) -> dict[str, Any]:
+    """Submit a job. Everything that the document names is checked before the job is acknowledged."""
+    job, created = submit(store, document, key)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return describe_job(store, job)
+
+
+@router.get("", response_model=JobPage, responses=documented(422))
+def list_jobs(
+    store: StoreDep,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> dict[str, Any]:
+    """List jobs, newest first."""
+    jobs, next_cursor = store.jobs(cursor, limit)
+    return {"jobs": [describe_job(store, job) for job in jobs], "next_cursor": next_cursor}
+
+
+@router.get("/{job_id}", response_model=JobSummary, responses=documented(404))
+def look_at_job(job_id: str, store: StoreDep) -> dict[str, Any]:
+    """Return one job and how far it has come."""
+    return describe_job(store, store.job(job_id))
+
+
+@router.post("/{job_id}/cancel", response_model=JobSummary, responses=documented(404, 409))
+def cancel_job(job_id: str, store: StoreDep) -> dict[str, Any]:
+    """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
+    return describe_job(store, store.request_cancel(job_id))

@@ -1,0 +1,122 @@
+"""Trials and the front of a job, and what can be downloaded of a trial."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from api.conditions import NOT_MODIFIED, PollDep
+from api.inputs import JSON, YAML, refuse_unknown_query
+from api.schemas.problem import documented
+from api.schemas.trial import Front, TrialDetail, TrialPage
+from api.services import StoreDep
+from nas.documents import to_yaml
+from nas.jobs.delivery import config_of, weights_of
+from nas.jobs.report import describe_trial, front_of, trials_page, view_of
+from nas.store.records import TrialState
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[Depends(refuse_unknown_query)])
+
+Number = Annotated[int, Path(ge=0, description="The trial's number, from 0.")]
+_NOT_MODIFIED_OR = NOT_MODIFIED | documented(404, 422)
+
+
+@router.get("/front", response_model=Front, responses=_NOT_MODIFIED_OR)
+def front(
+    poll: PollDep,
+    store: StoreDep,
+    response: Response,
+    objectives: Annotated[
+        str | None, Query(description="Metrics, separated by commas; without it the job's own.")
+    ] = None,
+    constraint: Annotated[
+        list[str] | None, Query(description="A limit such as `parameters <= 1e6`; repeat it for more.")
+    ] = None,
+) -> dict[str, Any] | Response:
+    """Return the front under the job's own objectives and limits, or under any others."""
+    if poll.has_no_news:
+        return poll.not_modified()
+    response.headers.update(poll.headers)
+    names = None if objectives is None else [name.strip() for name in objectives.split(",")]
+    return front_of(store, poll.job, names, constraint)
+
+
+@router.get("/trials", response_model=TrialPage, responses=_NOT_MODIFIED_OR)
+def list_trials(
+    poll: PollDep,
+    store: StoreDep,
+    response: Response,
+    after: Annotated[int, Query(ge=-1, description="The `next_after` of the page before.")] = -1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    state: Annotated[Literal["running", "complete", "skipped", "failed"] | None, Query()] = None,
+) -> dict[str, Any] | Response:
+    """List trials by number."""
+    if poll.has_no_news:
+        return poll.not_modified()
+    response.headers.update(poll.headers)
+    return trials_page(store, poll.job, after, limit, None if state is None else TrialState(state))
+
+
+@router.get("/trials/{number}", response_model=TrialDetail, responses=documented(404, 422))
+def look_at_trial(job_id: str, number: Number, store: StoreDep) -> dict[str, Any]:
+    """Return one trial with the history of its training."""
+    job = store.job(job_id)
+    trial = store.trial(job_id, number)
+    return describe_trial(job, trial, view_of(store, job)) | {"training": trial.training}
+
+
+_CONFIGURATION: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The configuration, as JSON or as YAML; the two are the same document.",
+        "content": {
+            JSON: {"schema": {"$ref": "#/components/schemas/Config"}},
+            YAML: {"schema": {"$ref": "#/components/schemas/Config"}},
+        },
+    }
+}
+
+
+@router.get(
+    "/trials/{number}/config", responses=_CONFIGURATION | documented(404, 409, 422), response_class=Response
+)
+def download_configuration(
+    job_id: str,
+    number: Number,
+    store: StoreDep,
+    request: Request,
+    form: Annotated[
+        Literal["yaml", "json"] | None, Query(alias="format", description="Without it `Accept` decides.")
+    ] = None,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """Download everything that rebuilds the trial's model, and the numbers it should then show."""
+    document = config_of(store, store.job(job_id), store.trial(job_id, number), str(request.base_url))
+    wants_yaml = form == "yaml" or (form is None and "yaml" in accept)
+    content = to_yaml(document) if wants_yaml else json.dumps(document, indent=2) + "\n"
+    name = f"{document['architecture']['id']}.{'yaml' if wants_yaml else 'json'}"
+    return Response(content, media_type=YAML if wants_yaml else JSON, headers=_as_file(name) | {"Vary": "Accept"})
+
+
+_WEIGHTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The weights, as safetensors.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get("/trials/{number}/weights", responses=_WEIGHTS | documented(404, 422), response_class=Response)
+def download_weights(job_id: str, number: Number, store: StoreDep) -> Response:
+    """Download the weights that the trial was trained to."""
+    trial = store.trial(job_id, number)
+    return Response(
+        weights_of(store, store.job(job_id), trial),
+        media_type="application/octet-stream",
+        headers=_as_file(f"{trial.architecture_id}.safetensors") | {"ETag": f'"{trial.weights_sha256}"'},
+    )
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,0 +1,115 @@
+"""Answers about jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from api.schemas.documents import JobDocument
+from api.schemas.problem import Answer
+
+
+class Objective(Answer):
+    """A metric that the job makes as good as it can."""
+
+    name: str
+    label: str
+    direction: Literal["minimize", "maximize"]
+    unit: str
+
+
+class Limit(Answer):
+    """A limit that feasible trials keep."""
+
+    text: str
+    metric: str
+    operator: Literal["<=", ">="]
+    limit: float
+
+
+class WorkloadAnswer(Answer):
+    """What one inference is."""
+
+    batch: int
+    input_length: int
+    output_length: int
+
+
+class BudgetAnswer(Answer):
+    """When the job ends."""
+
+    trials: int
+    hours: float | None
+
+
+class Skipped(Answer):
+    """Candidates that were recorded and never trained."""
+
+    duplicate: int
+    over_limit: int
+
+
+class Progress(Answer):
+    """How far a job has come."""
+
+    evaluated: int
+    budget: int
+    running: int
+    failed: int
+    skipped: Skipped
+    front_size: int
+    hypervolume: float | None = Field(
+        description="0 to 1, between the job's reference point and its ideal; null before the first trial."
+    )
+    time_left_s: float | None
+
+
+class Reference(Answer):
+    """What the hypervolume is measured between."""
+
+    point: dict[str, float]
+    ideal: dict[str, float]
+
+
+class JobLinks(Answer):
+    """Addresses of what belongs to a job."""
+
+    self: str
+    front: str
+    trials: str
+    events: str
+    page: str = Field(description="The dashboard's page.")
+
+
+class JobSummary(Answer):
+    """A job and how far it has come."""
+
+    id: str
+    name: str
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    reason: str | None = Field(description="Why it failed or was cancelled.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    search_space: str
+    dataset: str
+    sampler: str
+    seed: int
+    devices: list[str]
+    workload: WorkloadAnswer
+    objectives: list[Objective]
+    constraints: list[Limit]
+    budget: BudgetAnswer
+    progress: Progress
+    reference: Reference | None
+    document: JobDocument
+    links: JobLinks
+
+
+class JobPage(Answer):
+    """Jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")

@@ -1,0 +1,49 @@
+"""What a score asks for and what it answers: costs and predicted latency of one architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas.problem import Answer
+from nas.workload import Workload
+
+
+class ScoreRequest(BaseModel):
+    """One architecture, at a workload, on some devices."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    architecture: dict[str, Any] = Field(description="As a trial or a configuration gives it.")
+    workload: Workload
+    devices: list[str] = Field(default=[], max_length=16, description="Names of devices with a fitting table.")
+
+
+class SubBlockLatency(Answer):
+    """One row of a prediction."""
+
+    sub_block: str
+    latency_ms: float
+
+
+class PredictedLatency(Answer):
+    """Predicted latency on one device, with a 90 % interval."""
+
+    latency_ms: float
+    lower_ms: float
+    upper_ms: float
+    table_version: int
+    breakdown: list[SubBlockLatency] = Field(description="In order of execution; adds up to `latency_ms`.")
+
+
+class Score(Answer):
+    """Exact costs, and predicted latency by device."""
+
+    architecture_id: str
+    parameters: int
+    parameters_without_embeddings: int
+    macs: int = Field(description="Multiply-adds, what fvcore calls flops.")
+    flops: int = Field(description="2 × MACs.")
+    size_mb: float = Field(description="Weights in fp32, in 10^6 bytes.")
+    latency: dict[str, PredictedLatency]

@@ -1,0 +1,80 @@
+"""Answers about trials and the front."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.documents import ArchitectureDocument
+from api.schemas.job import Limit, Objective, Progress
+from api.schemas.problem import Answer
+
+
+class TrialLinks(Answer):
+    """Addresses of what belongs to a trial."""
+
+    self: str
+    config_yaml: str | None = Field(description="Null unless the trial is complete, as for JSON.")
+    config_json: str | None
+    weights: str | None = Field(description="Null where there are none.")
+
+
+class Trial(Answer):
+    """The record of one candidate in a job."""
+
+    number: int
+    state: Literal["running", "complete", "skipped", "failed"]
+    skip_reason: Literal["duplicate", "over_limit"] | None
+    same_as: int | None = Field(description="Of a duplicate: the trial that came first.")
+    architecture_id: str
+    architecture: ArchitectureDocument
+    metrics: dict[str, int | float] = Field(
+        examples=[{"error_rate": 0.41, "parameters": 120_000, "latency_ms@this-machine": 1.4}]
+    )
+    violations: dict[str, float] = Field(description="By limit: how far over it, relative to it.")
+    feasible: bool
+    on_front: bool
+    quality_label: Literal["proxy"] | None = Field(
+        description="What the quality was measured after: a short training; null where there is no quality."
+    )
+    duration_s: float | None
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+    has_weights: bool
+    links: TrialLinks
+
+
+class TrialDetail(Trial):
+    """A trial with the history of its training."""
+
+    training: dict[str, Any] | None = Field(description="Settings and history of the training.")
+
+
+class TrialPage(Answer):
+    """Trials by number."""
+
+    trials: list[Trial]
+    next_after: int | None = Field(description="Give it as `after` for the next page; null at the end.")
+
+
+class Front(Answer):
+    """The non-dominated feasible trials under some objectives and limits."""
+
+    objectives: list[Objective]
+    constraints: list[Limit]
+    members: list[Trial] = Field(description="Sorted by the last objective.")
+    knee: int | None = Field(description="The number of the trial where giving up one objective buys least.")
+    hypervolume: float | None
+    evaluated: int
+
+
+class TrialNews(Answer):
+    """Data of a `trial` event: the trial as it is now, and what it changed."""
+
+    trial: Trial
+    progress: Progress
+    front: list[int] = Field(description="Numbers of the trials on the front.")
+    knee: int | None

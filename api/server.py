@@ -1,0 +1,48 @@
+"""Running the service: uvicorn, told what this application needs."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from api.app import create_app
+from api.services import Services
+from api.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which first ends the event streams when it stops: they would keep it from stopping otherwise."""
+
+    def __init__(self, settings: Settings) -> None:
+        app = create_app(settings)
+        self._services: Services = app.state.services
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                lifespan="on",
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=settings.shutdown_s,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """The address of the running server; with port 0 this tells which one it took."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the event streams, then everything else."""
+        self._services.news.close()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings) -> bool:
+    """Serve until the process is told to stop; return whether the service came up at all."""
+    server = Server(settings)
+    server.run()
+    return server.started

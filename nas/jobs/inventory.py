@@ -1,0 +1,134 @@
+"""What a job can name: search spaces with their size and bounds, devices with their latency tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from nas.costs import reach
+from nas.errors import Conflict, InvalidInput
+from nas.latency.device import Device
+from nas.latency.predict import LatencyPredictor
+from nas.latency.table import LatencyTable
+from nas.space import SearchSpace
+from nas.store.records import LatencyTableRecord
+from nas.store.store import Store
+from nas.workload import Workload
+from search_spaces import bundled
+
+SPACES_KEPT = 256
+
+
+def add_space(store: Store, document: Any) -> dict[str, Any]:
+    """Keep a search space and return its summary; raise `InvalidInput`, or `Conflict` for a name that is taken."""
+    space = SearchSpace.from_document(document, "")
+    if space.name in bundled():
+        raise Conflict(f"There is a bundled search space {space.name!r}: give the new one another name.")
+    summary = _describe(space)
+    store.add_search_space(space.to_document())
+    return summary
+
+
+def describe_spaces(store: Store) -> list[dict[str, Any]]:
+    """Return the summary of every space, bundled ones first."""
+    documents = [*bundled().values(), *store.search_spaces()]
+    return [_describe(SearchSpace.from_document(document)) for document in documents]
+
+
+def describe_space(store: Store, name: str) -> dict[str, Any]:
+    """Return the summary of one space; raise `NotFound`."""
+    document = bundled().get(name) or store.search_space(name)
+    return _describe(SearchSpace.from_document(document))
+
+
+def _describe(space: SearchSpace) -> dict[str, Any]:
+    document = space.to_document()
+    return {
+        "name": space.name,
+        "description": space.description,
+        "family": space.family,
+        "size": space.size,
+        "size_text": size_text(space.size),
+        "bundled": space.name in bundled(),
+        "bounds": _bounds(json.dumps(document, sort_keys=True)),
+        "document": document,
+    }
+
+
+@lru_cache(maxsize=SPACES_KEPT)
+def _bounds(document: str) -> dict[str, dict[str, int]]:
+    """Return the exact range of parameters and of MACs (one sequence of the greatest length) over the space."""
+    space = SearchSpace.from_document(json.loads(document))
+    workload = Workload(input_length=space.task_shape.max_length)
+    result = {}
+    for cost in ("parameters", "macs"):
+        (lowest, _), (highest, _) = reach(space, cost, workload)
+        result[cost] = {"lowest": int(lowest), "highest": int(highest)}
+    return result
+
+
+def size_text(size: int) -> str:
+    """Return a number of architectures as a person reads it: `144`, or `5.3 × 10^10` from a million on."""
+    if size < 1_000_000:
+        return f"{size:,}"
+    digits = str(size)  # a float would overflow: some spaces have more architectures than 10^308
+    return f"{digits[0]}.{digits[1]} × 10^{len(digits) - 1}"
+
+
+def add_device(store: Store, document: Any) -> tuple[dict[str, Any], bool]:
+    """Keep a device and return its description, and whether that changed anything; raise `InvalidInput`."""
+    device = Device.from_dict(document, "")
+    changed = store.put_device(device.model_dump(mode="json"))
+    return describe_device(store, device.name), changed
+
+
+def describe_devices(store: Store) -> list[dict[str, Any]]:
+    """Return every device with the summaries of its tables, by name."""
+    return [describe_device(store, str(device["name"])) for device in store.devices()]
+
+
+def describe_device(store: Store, name: str) -> dict[str, Any]:
+    """Return one device with the summaries of its tables; raise `NotFound`."""
+    device = Device.from_dict(store.device(name))
+    return {**device.to_dict(), "tables": describe_tables(store, name)}
+
+
+def add_table(store: Store, device: str, document: Any) -> dict[str, Any]:
+    """Keep a latency table as the device's next version and return its summary.
+
+    Raises `NotFound` for an unknown device, `InvalidInput` for a table that is not valid or is another device's.
+    """
+    store.device(device)
+    table = LatencyTable.from_dict(document)
+    if table.device.name != device:
+        raise InvalidInput.of(
+            "device.name", table.device.name, device, f"add the table to the device {table.device.name}"
+        )
+    summary = {
+        "protocol": table.protocol,
+        "entries": len(table.entries),
+        "invalid_entries": len(table.invalid_entries),
+        "whole_models": len(table.whole_models),
+        "errors": asdict(LatencyPredictor(table).errors()),
+    }
+    return _describe_table(store.add_latency_table(device, table.to_dict(), summary))
+
+
+def describe_tables(store: Store, device: str) -> list[dict[str, Any]]:
+    """Return the summaries of a device's tables by version; raise `NotFound` for an unknown device."""
+    store.device(device)
+    return [_describe_table(record) for record in store.latency_tables(device)]
+
+
+def _describe_table(record: LatencyTableRecord) -> dict[str, Any]:
+    return {
+        "device": record.device,
+        "version": record.version,
+        "space": record.space,
+        "workload": record.workload_key,
+        "created_at": record.created_at.isoformat().replace("+00:00", "Z"),
+        "fingerprint": record.fingerprint,
+        **record.summary,
+    }

@@ -1,0 +1,98 @@
+"""What the API's tests send: job documents, and trials recorded as a worker would record them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from nas.export.weights import weights_to_bytes
+from nas.jobs.context import JobContext
+from nas.models import build_model
+from nas.store.records import JobRecord, NewTrial, SkipReason, TrialOutcome, TrialState
+from nas.store.store import Store
+
+
+def job_document(**changes: Any) -> dict[str, Any]:
+    """Return a job that needs no device, with some fields changed."""
+    return {
+        "name": "languages",
+        "search_space": "smoke",
+        "task": {
+            "dataset": "language-identification",
+            "metric": "error_rate",
+            "training": {"steps": 3, "batch_size": 8},
+        },
+        "workload": {"batch": 1, "input_length": 16},
+        "objectives": ["error_rate", "parameters"],
+        "constraints": ["parameters <= 24000"],
+        "budget": {"trials": 4},
+        "sampler": "random",
+        "seed": 0,
+    } | changes
+
+
+class RecordingWorker:
+    """Holds a job's lease and records trials with chosen errors, without any training."""
+
+    def __init__(self, store: Store, job: JobRecord) -> None:
+        claimed = store.claim_job_by_id(job.id, "test", lease_s=600)
+        assert claimed is not None
+        self.store, self.job = store, claimed
+        self.context = JobContext.load(store, claimed.document)
+        rng = random.Random(7)
+        kept = [c.violation for c in self.context.constraints]
+        every = sorted(self.context.space.enumerate(), key=lambda a: a.id)
+        rng.shuffle(every)
+        self.feasible = [a for a in every if all(v(self.context.costs(a)) == 0 for v in kept)]
+        self.next_number = 0
+
+    def complete(self, error_rate: float, *, weights: bool = False) -> int:
+        """Record the next candidate as trained to this error rate; return its number."""
+        number = self.start()
+        architecture = self.feasible[number]
+        metrics = self.context.costs(architecture) | {"error_rate": error_rate, "loss": 2.0}
+        training = {"label": "proxy", "steps": 3, "cpu_s": 0.1, "history": [[1, 3.5], [3, 2.0]]}
+        outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
+        content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
+        self.store.finish_trial(self.job.id, self.job.lease_token, number, outcome, content)
+        return number
+
+    def start(self) -> int:
+        """Record the next candidate as running; return its number."""
+        number, self.next_number = self.next_number, self.next_number + 1
+        self._add(number, TrialState.RUNNING, self.feasible[number])
+        return number
+
+    def fail(self, number: int, error: str) -> None:
+        """End a running candidate with an error."""
+        outcome = TrialOutcome(TrialState.FAILED, self._costs(number), None, error, 0.1)
+        self.store.finish_trial(self.job.id, self.job.lease_token, number, outcome, None)
+
+    def skip_as_duplicate_of(self, first: int) -> int:
+        """Record the next candidate as the same as an earlier one; return its number."""
+        number, self.next_number = self.next_number, self.next_number + 1
+        self._add(number, TrialState.SKIPPED, self.feasible[first], SkipReason.DUPLICATE, first)
+        return number
+
+    def _costs(self, number: int) -> dict[str, float]:
+        return self.context.costs(self.feasible[number])
+
+    def _add(
+        self,
+        number: int,
+        state: TrialState,
+        architecture: Any,
+        reason: SkipReason | None = None,
+        same_as: int | None = None,
+    ) -> None:
+        new = NewTrial(
+            number=number,
+            state=state,
+            architecture=architecture.to_dict(),
+            architecture_id=architecture.id,
+            metrics=self.context.costs(architecture),
+            violations={},
+            skip_reason=reason,
+            same_as=same_as,
+        )
+        self.store.add_trial(self.job.id, self.job.lease_token, new)
