@@ -1,0 +1,276 @@
+"""`nas jobs …`: jobs on a server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nas.cli.options import DEFAULT_URL, JsonOption, UrlOption, example, opened_client, read_document
+from nas.cli.output import (
+    architecture_text,
+    front_table,
+    note,
+    print_json,
+    print_table,
+    table_of,
+)
+from nas.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from nas.client import Client
+
+LATEST = "latest"
+
+app = typer.Typer(help="Submit, follow and read jobs on a server.", no_args_is_help=True)
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `latest` is the newest.")]
+JobToName = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `latest` is the newest.")]
+
+
+@app.command("submit", epilog=example("nas jobs submit job.yaml --watch"))
+def submit(
+    file: Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job document, YAML or JSON.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Idempotency key: the same key never submits twice.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job to a server."""
+    document = read_document(file)
+    with opened_client(url) as client:
+        job = client.submit_job(document, key)
+        if follow:
+            _watch(client, job["id"], as_json)
+        elif as_json:
+            print_json(job)
+        else:
+            print(f"{job['id']} {job['state']}: {client.url}{job['links']['page']}")
+
+
+@app.command("list", epilog=example("nas jobs list --limit 5"))
+def list_jobs(
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 20,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with opened_client(url) as client:
+        jobs = list(client.jobs(limit))
+    if as_json:
+        print_json({"jobs": jobs})
+        return
+    columns = ["job", "name", "state", " trials", " front", " hypervolume", "space", "created"]
+    rows = [
+        [
+            job["id"],
+            job["name"],
+            job["state"],
+            f"{job['progress']['evaluated']}/{job['progress']['budget']}",
+            job["progress"]["front_size"],
+            job["progress"]["hypervolume"],
+            job["search_space"],
+            job["created_at"][:19].replace("T", " "),
+        ]
+        for job in jobs
+    ]
+    print_table(table_of(None, columns, rows))
+
+
+@app.command("show", epilog=example("nas jobs show latest"))
+def show(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Show one job and how far it is."""
+    with opened_client(url) as client:
+        found = client.job(_id(client, job))
+    if as_json:
+        print_json(found)
+    else:
+        _print_job(found, url)
+
+
+@app.command("front", epilog=example('nas jobs front latest --constraint "parameters <= 5e5"'))
+def front(
+    job: JobArgument = LATEST,
+    objectives: Annotated[
+        str | None, typer.Option(metavar="A,B", show_default="the job's own", help="Metrics to rank by.")
+    ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIMIT", show_default="the job's own", help="A limit; give several one by one."),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a job's front, under its own objectives and limits or under others."""
+    with opened_client(url) as client:
+        found = client.front(_id(client, job), objectives.split(",") if objectives else None, constraint)
+    if as_json:
+        print_json(found)
+    elif not found["members"]:
+        note("No trial is on the front yet: none has been evaluated within the limits.")
+    else:
+        print_table(front_table(found))
+
+
+@app.command("trials", epilog=example("nas jobs trials latest --state skipped"))
+def trials(
+    job: JobArgument = LATEST,
+    state: Annotated[
+        Literal["running", "complete", "skipped", "failed"] | None,
+        typer.Option(show_default="all", help="Only trials in this state."),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """List the trials of a job, those that were never trained with the reason."""
+    with opened_client(url) as client:
+        found = client.job(_id(client, job))
+        listed = list(client.trials(found["id"], state))
+    if as_json:
+        print_json({"trials": listed})
+        return
+    names = [objective["name"] for objective in found["objectives"]]
+    columns = [" trial", "state", *(f" {name}" for name in names), " parameters", "architecture"]
+    rows = [
+        [
+            str(trial["number"]),
+            _state_of(trial),
+            *(trial["metrics"].get(name) for name in (*names, "parameters")),
+            architecture_text(trial["architecture"]),
+        ]
+        for trial in listed
+    ]
+    print_table(table_of(None, columns, rows))
+
+
+@app.command("config", epilog=example("nas jobs config latest --out knee.yaml"))
+def config(
+    job: JobArgument = LATEST,
+    trial: Annotated[
+        int | None, typer.Option(min=0, show_default="the knee of the front", help="The trial's number.")
+    ] = None,
+    form: Annotated[
+        Literal["yaml", "json"], typer.Option("--format", help="The same document either way.")
+    ] = "yaml",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it here instead of printing it.")] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the trained weights here.")] = None,
+    url: UrlOption = DEFAULT_URL,
+) -> None:
+    """Download the configuration of a trial: the file from which its model is rebuilt."""
+    with opened_client(url) as client:
+        job_id = _id(client, job)
+        number = _knee(client, job_id) if trial is None else trial
+        text = client.config(job_id, number, form)
+        if weights is not None:
+            _write(weights, client.weights(job_id, number))
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        _write(out, text.encode())
+
+
+@app.command("watch", epilog=example("nas jobs watch latest"))
+def watch(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Follow a job until it ends; Ctrl-C leaves it running. Exit code 0 if it succeeded.
+
+    With --json every event is one line.
+    """
+    with opened_client(url) as client:
+        _watch(client, _id(client, job), as_json)
+
+
+@app.command("cancel", epilog=example("nas jobs cancel j-0123456789abcdef0123"))
+def cancel(job: JobToName, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Stop a job; what it has found so far stays."""
+    with opened_client(url) as client:
+        found = client.cancel_job(_id(client, job))
+    if as_json:
+        print_json(found)
+    else:
+        print(f"{found['id']} {found['state']}" + ("" if found["state"] == "cancelled" else ", cancelling"))
+
+
+def follow(client: Client, job_id: str) -> dict[str, Any]:
+    """Show a job's progress until it ends; return it as it ended."""
+    from nas.cli.progress import JobProgress
+
+    job = client.job(job_id)
+    with JobProgress() as progress:
+        for event in client.events(job_id):
+            if event.kind == "job":
+                job = event.data
+            progress.update(event.data["progress"], job["state"])
+    return client.job(job_id)
+
+
+def _watch(client: Client, job_id: str, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        for event in client.events(job_id):
+            line = {"sequence": event.sequence, "event": event.kind, "data": event.data}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        job = client.job(job_id)
+    else:
+        job = follow(client, job_id)
+        _print_job(job, client.url)
+    if job["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def _id(client: Client, job: str) -> str:
+    if job != LATEST:
+        return job
+    for newest in client.jobs(limit=1):
+        return str(newest["id"])
+    raise NotFound(f"{client.url} has no job yet: submit one with `nas jobs submit job.yaml`.")
+
+
+def _knee(client: Client, job_id: str) -> int:
+    knee = client.front(job_id)["knee"]
+    if knee is None:
+        raise NotFound(f"The front of {job_id} is empty: no trial has been evaluated within the limits.")
+    return int(knee)
+
+
+def _state_of(trial: dict[str, Any]) -> str:
+    match trial["skip_reason"]:
+        case "duplicate":
+            return f"skipped: same as {trial['same_as']}"
+        case "over_limit":
+            return f"skipped: over {', '.join(trial['violations'])}"
+        case _:
+            return f"failed: {trial['error']}" if trial["state"] == "failed" else str(trial["state"])
+
+
+def _print_job(job: dict[str, Any], url: str) -> None:
+    from nas.cli.progress import progress_text
+
+    progress = job["progress"]
+    rows = [
+        ["job", job["id"]],
+        ["name", job["name"]],
+        ["state", job["state"] + (f": {job['reason']}" if job["reason"] else "")],
+        ["trials", f"{progress['evaluated']} of {progress['budget']}; {progress_text(progress)}"],
+        ["search space", job["search_space"]],
+        ["dataset", job["dataset"]],
+        ["objectives", ", ".join(f"{o['direction']} {o['name']}" for o in job["objectives"])],
+        ["limits", ", ".join(c["text"] for c in job["constraints"]) or "none"],
+        ["sampler", f"{job['sampler']}, seed {job['seed']}"],
+        ["dashboard", f"{url.rstrip('/')}{job['links']['page']}"],
+    ]
+    print_table(table_of(None, ["", ""], rows))
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InvalidInput.of(
+            "file", str(path), "a file that can be written", f"check the path ({error.strerror})"
+        ) from error
+    note(f"Wrote {path}.")

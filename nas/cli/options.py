@@ -1,0 +1,109 @@
+"""What several commands take, and what they open with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nas.client import Client
+    from nas.store.store import Store
+    from nas.workload import Workload
+
+DEFAULT_DATABASE = "sqlite:///data/pocketformer.db"
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+DatabaseOption = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        envvar="POCKETFORMER_DATABASE_URL",
+        metavar="ADDRESS",
+        help="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+    ),
+]
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="POCKETFORMER_URL", metavar="URL", help="The server's address.")
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        show_default="work in the database",
+        help="Speak to the server at this address instead of working in a database.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+ProcessesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--processes", min=1, max=256, show_default="one a core", help="How many candidates to train at once."
+    ),
+]
+BatchOption = Annotated[int, typer.Option("--batch", help="Sequences in one inference.")]
+
+
+def example(*commands: str) -> str:
+    """Return the end of a command's help: what to type. Each is a line of its own."""
+    return "\n\n".join(["Example:", *commands])
+
+
+@contextmanager
+def opened_store(address: str) -> Iterator[Store]:
+    """Open the database, bring its tables up to date, and close it again. Makes the default one's folder."""
+    from nas.store.store import Store
+
+    make_data_folder(address)
+    store = Store.open(address)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()
+
+
+def make_data_folder(address: str) -> None:
+    """Make the folder of the default database; any other place is its owner's to make."""
+    if address == DEFAULT_DATABASE:
+        Path("data").mkdir(exist_ok=True)
+
+
+@contextmanager
+def opened_client(url: str) -> Iterator[Client]:
+    """Open a client of the server at `url` and close it again."""
+    from nas.client import Client
+
+    with Client(url) as client:
+        yield client
+
+
+def workload_of(batch: int, input_length: int) -> Workload:
+    """Return the workload of two options; raise `InvalidInput` naming the option that is wrong."""
+    from nas.documents import validate
+    from nas.workload import Workload
+
+    return validate(Workload, {"batch": batch, "input_length": input_length}, "workload")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the YAML or JSON mapping in a file; raise `InvalidInput` naming the file."""
+    from nas.documents import parse_document
+
+    return parse_document(read_file(path), path.name)
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes; raise `InvalidInput` where there is none that can be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput.of(
+            "file", str(path), "a file that can be read", f"check the path ({error.strerror})"
+        ) from error

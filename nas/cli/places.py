@@ -1,0 +1,114 @@
+"""Where devices and search spaces are kept: in a database here, or at a server. One face for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nas.cli.options import opened_client, opened_store
+
+if TYPE_CHECKING:
+    from nas.store.store import Store
+
+Document = dict[str, Any]
+
+
+class Place(Protocol):
+    """What `nas.client.Client` and a database have in common; the shapes are the REST API's."""
+
+    def search_spaces(self) -> list[Document]:
+        """Return every search space."""
+
+    def search_space(self, name: str) -> Document:
+        """Return one search space."""
+
+    def devices(self) -> list[Document]:
+        """Return every device with the summaries of its tables."""
+
+    def device(self, name: str) -> Document:
+        """Return one device with the summaries of its tables."""
+
+    def add_device(self, document: Mapping[str, Any]) -> Document:
+        """Add a device, or state anew what it is."""
+
+    def add_latency_table(self, device: str, document: Mapping[str, Any]) -> Document:
+        """Add a latency table as the device's next version; return its summary."""
+
+    def latency_table(self, device: str, version: int) -> Document:
+        """Return one whole latency table."""
+
+    def score(
+        self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]
+    ) -> Document:
+        """Return costs and predicted latencies of one architecture."""
+
+
+class Database:
+    """A database as a place."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def search_spaces(self) -> list[Document]:
+        """Return every search space."""
+        from nas.jobs.inventory import describe_spaces
+
+        return describe_spaces(self._store)
+
+    def search_space(self, name: str) -> Document:
+        """Return one search space."""
+        from nas.jobs.inventory import describe_space
+
+        return describe_space(self._store, name)
+
+    def devices(self) -> list[Document]:
+        """Return every device with the summaries of its tables."""
+        from nas.jobs.inventory import describe_devices
+
+        return describe_devices(self._store)
+
+    def device(self, name: str) -> Document:
+        """Return one device with the summaries of its tables."""
+        from nas.jobs.inventory import describe_device
+
+        return describe_device(self._store, name)
+
+    def add_device(self, document: Mapping[str, Any]) -> Document:
+        """Add a device, or state anew what it is."""
+        from nas.jobs.inventory import add_device
+
+        return add_device(self._store, dict(document))[0]
+
+    def add_latency_table(self, device: str, document: Mapping[str, Any]) -> Document:
+        """Add a latency table as the device's next version; return its summary."""
+        from nas.jobs.inventory import add_table
+
+        return add_table(self._store, device, dict(document))
+
+    def latency_table(self, device: str, version: int) -> Document:
+        """Return one whole latency table."""
+        return self._store.latency_table(device, version).document or {}
+
+    def score(
+        self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]
+    ) -> Document:
+        """Return costs and predicted latencies of one architecture."""
+        from nas.architecture import Architecture
+        from nas.documents import validate
+        from nas.jobs.score import score
+        from nas.workload import Workload
+
+        parsed = validate(Workload, dict(workload), "workload")
+        return score(self._store, Architecture.from_dict(dict(architecture)), parsed, list(devices))
+
+
+@contextmanager
+def opened_place(url: str | None, database: str) -> Iterator[Place]:
+    """Open the server if its address was given, else the database, and close it again."""
+    if url is not None:
+        with opened_client(url) as client:
+            yield client
+    else:
+        with opened_store(database) as store:
+            yield Database(store)

@@ -1,0 +1,128 @@
+"""`nas search`: a job from its file to its front, with no server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    JsonOption,
+    ProcessesOption,
+    example,
+    opened_store,
+    read_document,
+)
+from nas.cli.output import architecture_text, front_table, note, print_json, print_table
+from nas.cli.worker import stop_on_signals
+
+if TYPE_CHECKING:
+    from nas.store.records import JobRecord
+    from nas.store.store import Store
+
+POLL_S = 0.3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("search", epilog=example("nas search job.yaml --out found"))(search)
+
+
+def search(
+    file: Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job document, YAML or JSON.")],
+    database: DatabaseOption = DEFAULT_DATABASE,
+    processes: ProcessesOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the front here: configurations and weights of its members."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one job here, without a server, and print its front.
+
+    The same code as a server's worker, on the same database: what was searched here is seen in the dashboard of
+    `nas serve` on that database, and a job that Ctrl-C stopped goes on with `nas worker`.
+    """
+    from nas.jobs.catalogue import submit
+    from nas.jobs.report import describe_job, front_of
+    from nas.store.records import JobState
+
+    document = read_document(file)
+    stop = stop_on_signals()
+    logging.basicConfig(level=logging.WARNING)
+    with opened_store(database) as store:
+        job, _ = submit(store, document)
+        job = _run(store, job, processes, stop)
+        front = front_of(store, job)
+        if out is not None:
+            _write_front(store, job, front, out)
+        if as_json:
+            print_json({"job": describe_job(store, job), "front": front})
+        elif front["members"]:
+            print_table(front_table(front))
+            _name_knee(front, job.id)
+        if job.state is JobState.RUNNING:
+            note(f"Stopped. `nas worker --database {database}` goes on with {job.id}.")
+        elif job.state is not JobState.SUCCEEDED:
+            note(f"{job.id} {job.state}: {job.reason}")
+        if job.state is not JobState.SUCCEEDED:
+            raise typer.Exit(1)
+
+
+def _run(store: Store, job: JobRecord, processes: int | None, stop: threading.Event) -> JobRecord:
+    """Run the job in a thread, show its progress from this one, which takes the signals; return it as it ended."""
+    from nas.cli.progress import JobProgress
+    from nas.jobs.report import progress_of
+    from nas.jobs.worker import Worker
+
+    worker = Worker(store, processes=processes)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            worker.run_job(job.id, stop)
+        except BaseException as error:  # raised again below, in the thread that is listened to
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="search")
+    thread.start()
+    try:
+        with JobProgress() as shown:
+            while thread.is_alive():
+                thread.join(POLL_S)
+                job = store.job(job.id)
+                shown.update(progress_of(store, job), str(job.state))
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+    return store.job(job.id)
+
+
+def _name_knee(front: dict[str, Any], job_id: str) -> None:
+    knee = next(member for member in front["members"] if member["number"] == front["knee"])
+    values = ", ".join(f"{o['name']} {knee['metrics'][o['name']]:.4g}" for o in front["objectives"])
+    print(f"Knee: trial {knee['number']} of {job_id}, {values}")
+    print(f"      {knee['architecture_id']}: {architecture_text(knee['architecture'])}")
+
+
+def _write_front(store: Store, job: JobRecord, front: dict[str, Any], folder: Path) -> None:
+    """Write the front, and for each member what `nas score --verify` and `nas export` take."""
+    from nas.documents import to_yaml
+    from nas.jobs.delivery import config_of, weights_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "front.json").write_text(json.dumps(front, indent=2, ensure_ascii=False) + "\n")
+    for member in front["members"]:
+        trial = store.trial(job.id, member["number"])
+        stem = f"trial-{trial.number}"
+        (folder / f"{stem}.yaml").write_text(to_yaml(config_of(store, job, trial, None)))
+        (folder / f"{stem}.safetensors").write_bytes(weights_of(store, job, trial))
+    note(f"Wrote {folder}: front.json, and configuration and weights of {len(front['members'])} trials.")
