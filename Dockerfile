@@ -1,0 +1,30 @@
+# One image for both programs of the service: `nas serve` and `nas worker`.
+FROM python:3.11-slim
+
+# fvcore brings iopath, which has no wheel; the C compiler is not needed, git neither.
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONUNBUFFERED=1
+
+WORKDIR /app
+
+# The same steps as in the Makefile, torch first: this argument alone decides which build of it the image holds. For
+# a small image without support for graphics cards name PyTorch's index of CPU builds: --build-arg
+# PIP_INSTALL_TORCH_FLAGS='--index-url …'
+ARG PIP_INSTALL_TORCH_FLAGS=""
+RUN python -m pip install $PIP_INSTALL_TORCH_FLAGS 'torch>=2.9,<2.14'
+
+COPY pyproject.toml README.md LICENSE ./
+COPY search_spaces search_spaces
+COPY nas nas
+COPY api api
+RUN python -m pip install -e '.[datasets,postgres]'
+
+RUN useradd --create-home --uid 10001 pocketformer \
+    && install -d -o pocketformer -g pocketformer /data
+USER pocketformer
+WORKDIR /data
+
+EXPOSE 8000
+ENTRYPOINT ["nas"]
+CMD ["serve", "--host", "0.0.0.0"]
