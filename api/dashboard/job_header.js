@@ -1,0 +1,129 @@
+// The head of a job's page: what it is, how far it is, what it was asked for, and the way to stop it.
+
+import { h, setText, show } from "./dom.js";
+import { count, share } from "./format.js";
+import { isFinal, progressBar, stateBadge, timeLeft, when } from "./job_parts.js";
+import { describeMetric } from "./metrics.js";
+
+export class JobHeader {
+  element = h("div", { class: "job-head" });
+  #state = h("span", { class: "job-state" });
+  #link = h("span", { class: "connection", role: "status" });
+  #about = h("p", { class: "job-about" });
+  #reason = h("p", { class: "job-reason", hidden: true });
+  #progress = h("div", { class: "job-progress" });
+  #figures = h("dl", { class: "job-figures" });
+  #asked = h("dl", { class: "job-asked" });
+  #title = h("h1", {});
+  #cancel = h("button", { type: "button", class: "danger", hidden: true });
+  #keys = new Map();
+
+  /** `cancelled()` cancels the job on the server; what it throws is shown where the person asked for it. */
+  constructor(cancelled) {
+    this.dialog = cancelDialog(cancelled);
+    this.#cancel.textContent = "Cancel job";
+    this.#cancel.addEventListener("click", () => this.dialog.open(this.job));
+    show(this.element,
+      h("nav", { "aria-label": "Breadcrumb", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
+      h("div", { class: "job-title" }, this.#title, this.#state, this.#link, this.#cancel),
+      this.#about, this.#reason,
+      h("div", { class: "job-numbers" }, this.#progress, this.#figures), this.#asked, this.dialog.element);
+  }
+
+  /** Draws the summary of the job; `connection` is "open" or "lost". */
+  draw(job, connection) {
+    this.job = job;
+    setText(this.#title, job.name);
+    this.#part("state", [job.state, job.cancel_requested], () => show(this.#state, stateBadge(job.state)));
+    setText(this.#link, isFinal(job) ? "" : connection === "lost" ? "connection lost, trying again" : "live");
+    this.#link.dataset.state = connection;
+    this.#cancel.hidden = isFinal(job);
+    this.#part("about", [when(job.created_at).textContent, job.finished_at], () => show(this.#about, aboutOf(job)));
+    const reason = job.reason ?? (job.state === "queued" ? "Waits for a worker. If none runs, start one with `nas worker`." : "");
+    setText(this.#reason, reason);
+    this.#reason.hidden = !reason;
+    this.#reason.classList.toggle("is-failure", job.state === "failed");
+    this.#part("progress", [job.progress, job.state], () => {
+      show(this.#progress, progressBar(job));
+      show(this.#figures, figuresOf(job));
+    });
+    this.#part("asked", [job.constraints], () => show(this.#asked, askedOf(job)));
+  }
+
+  #part(name, values, draw) {
+    const key = JSON.stringify(values);
+    if (this.#keys.get(name) === key) return;
+    this.#keys.set(name, key);
+    draw();
+  }
+}
+
+function aboutOf(job) {
+  const { batch, input_length: input } = job.workload;
+  const parts = [job.search_space, job.dataset, job.devices.join(", "), `batch ${batch}, ${input} tokens`, `${job.sampler}, seed ${job.seed}`];
+  return [parts.filter(Boolean).map((part) => h("span", {}, part)), h("span", {}, "created ", when(job.created_at)), h("code", {}, job.id)];
+}
+
+function figuresOf(job) {
+  const { progress } = job;
+  const volume = progress.hypervolume;
+  const rows = [
+    ["On the front", String(progress.front_size), "front_size"],
+    ["Hypervolume", share(volume ?? NaN), "hypervolume",
+      "share of the room between the worst and the best point of the objectives that the front dominates, 0 to 1"],
+    ["Time left", timeLeft(job) || null, "time_left"],
+    ["Skipped, duplicate", String(progress.skipped.duplicate), "duplicate", "proposed again, so not trained again"],
+    ["Skipped, over limit", String(progress.skipped.over_limit), "over_limit", "known to break a limit, so never trained"],
+    ["Failed", String(progress.failed), "failed"],
+    ["In training", isFinal(job) ? null : String(progress.running), "running"],
+  ];
+  return rows.filter(([, text]) => text !== null).map(([title, text, name, hint]) =>
+    h("div", { title: hint }, h("dt", {}, title), h("dd", { "data-figure": name }, text)));
+}
+
+function askedOf(job) {
+  const objectives = job.objectives.map((o) => {
+    const metric = describeMetric(o.name, job.objectives);
+    return h("li", {}, o.direction === "maximize" ? "highest " : "lowest ", h("strong", {}, metric.label));
+  });
+  const limits = job.constraints.map((c) => {
+    const metric = describeMetric(c.metric, job.objectives);
+    return h("li", {}, metric.label, ` ${c.operator === "<=" ? "≤" : "≥"} `, h("strong", {}, metric.writeLimit(c.limit)));
+  });
+  return [
+    h("div", {}, h("dt", {}, "Objectives"), h("dd", {}, h("ul", {}, objectives))),
+    h("div", {}, h("dt", {}, "Limits"), h("dd", {}, limits.length ? h("ul", {}, limits) : "none")),
+  ];
+}
+
+function cancelDialog(cancelled) {
+  const text = h("p", {});
+  const problem = h("p", { class: "dialog-problem", role: "alert" });
+  const keep = h("button", { type: "button", click: () => element.close() }, "Keep it running");
+  const stop = h("button", { type: "button", class: "danger", click: run }, "Cancel the job");
+  const title = h("h2", { id: "cancel-title" }, "Cancel this job?");
+  const element = h("dialog", { "aria-labelledby": "cancel-title" }, title, text, problem, h("p", { class: "buttons" }, keep, stop));
+  return { element, open };
+
+  function open(job) {
+    text.textContent = `${count(job.progress.evaluated, "evaluated candidate")} and the front stay. Candidates in training are `
+      + "dropped. A cancelled job can’t be continued.";
+    problem.textContent = "";
+    element.showModal();
+    keep.focus();
+  }
+
+  async function run() {
+    stop.disabled = true;
+    stop.textContent = "Cancelling…";
+    try {
+      await cancelled();
+      element.close();
+    } catch (error) {
+      problem.textContent = error.message;
+    } finally {
+      stop.disabled = false;
+      stop.textContent = "Cancel the job";
+    }
+  }
+}

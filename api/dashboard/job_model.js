@@ -1,0 +1,168 @@
+// What is known of one job: its summary, its trials and the front, loaded once and kept up to date by its events.
+// Which trials are on the front is the server's answer; nothing here compares trials.
+
+import { get, jobPath } from "./api.js";
+import { isFinal } from "./job_parts.js";
+import { follow } from "./live.js";
+
+const PAGE = 200;
+const DRAW_EVERY_MS = 150;
+const FRONT_EVERY_MS = 1_000;
+
+export class JobModel {
+  job = null;
+  trials = new Map();
+  allLoaded = false;
+  connection = "open";
+  /** The front under the job's own objectives, as trial numbers. */
+  jobFront = { numbers: [], knee: null };
+  /** The front under other axes: {key, numbers, knee, status, error}; null where the job's own is shown. */
+  axesFront = null;
+
+  /** `changed()` is called after changes, at most every 150 ms; `connectionChanged(state)` at once. */
+  constructor(id, changed, connectionChanged) {
+    this.path = jobPath(id);
+    this.tell = throttled(changed, DRAW_EVERY_MS);
+    this.connectionChanged = connectionChanged;
+    this.askAxesFront = throttled(() => this.#loadAxesFront(), FRONT_EVERY_MS);
+  }
+
+  /** Loads the job, then its trials and front, and follows it until it ends. Rejects with ApiError. */
+  async load() {
+    this.job = await get(this.path);
+    this.tell();
+    if (!isFinal(this.job)) this.#follow();
+    await this.#catchUp();
+  }
+
+  /** The front to show for these axes; asks the server when they are not all objectives of the job. */
+  frontFor(x, y) {
+    const names = this.job.objectives.map((o) => o.name);
+    if (names.includes(x) && names.includes(y)) {
+      this.axesFront = null;
+      return { ...this.jobFront, status: "ready", isJobs: true };
+    }
+    const key = `${y},${x}`;
+    if (this.axesFront?.key !== key) {
+      this.axesFront = { key, numbers: [], knee: null, status: "loading", error: null };
+      this.#loadAxesFront();
+    }
+    return { ...this.axesFront, isJobs: false };
+  }
+
+  trial(number) {
+    return this.trials.get(number);
+  }
+
+  #follow() {
+    this.stream = follow(`${this.path}/events`, {
+      job: (job) => {
+        this.job = job;
+        if (isFinal(job)) this.#ended();
+        this.tell();
+      },
+      trial: ({ trial, progress, front, knee }) => {
+        this.#keep(trial);
+        if (!isFinal(this.job)) this.job = { ...this.job, progress };
+        this.jobFront = { numbers: front, knee };
+        if (this.axesFront && trial.state === "complete") this.askAxesFront();
+        this.tell();
+      },
+      connection: (state) => {
+        this.connection = state;
+        this.connectionChanged(state);
+        this.tell();
+      },
+      resumed: () => this.#refresh(),
+    });
+  }
+
+  // The stream ends with the job; its last words may have passed before the front was loaded
+  #ended() {
+    this.stream.stop();
+    this.connection = "open";
+    this.connectionChanged("open");
+    this.#refresh();
+  }
+
+  async #refresh() {
+    try {
+      this.job = await get(this.path);
+      await this.#catchUp();
+    } catch (error) {
+      this.connectionChanged("lost", error);
+      return;
+    }
+    if (isFinal(this.job)) this.stream?.stop();
+    this.tell();
+  }
+
+  async #catchUp() {
+    await this.#loadFront();
+    this.tell();
+    let after = this.#firstOpen() - 1;
+    do {
+      const page = await get(`${this.path}/trials?after=${after}&limit=${PAGE}`);
+      page.trials.forEach((trial) => this.#keep(trial));
+      after = page.next_after;
+      this.tell();
+    } while (after !== null && after !== undefined);
+    this.allLoaded = true;
+    this.tell();
+  }
+
+  // Trials before this number are all known and final, so they need not be asked for again
+  #firstOpen() {
+    if (!this.allLoaded) return 0;
+    let number = 0;
+    while (this.trials.has(number) && this.trials.get(number).state !== "running") number += 1;
+    return number;
+  }
+
+  async #loadFront() {
+    const front = await get(`${this.path}/front`);
+    front.members.forEach((trial) => this.#keep(trial));
+    this.jobFront = { numbers: front.members.map((trial) => trial.number), knee: front.knee };
+  }
+
+  async #loadAxesFront() {
+    const wanted = this.axesFront;
+    if (!wanted) return;
+    try {
+      const front = await get(`${this.path}/front?objectives=${encodeURIComponent(wanted.key)}`);
+      front.members.forEach((trial) => this.#keep(trial));
+      wanted.numbers = front.members.map((trial) => trial.number);
+      wanted.knee = front.knee;
+      wanted.status = "ready";
+    } catch (error) {
+      wanted.status = "error";
+      wanted.error = error;
+    }
+    this.tell();
+  }
+
+  // A page that was asked for earlier may arrive after the event that ended a trial
+  #keep(trial) {
+    const known = this.trials.get(trial.number);
+    if (known && known.state !== "running" && trial.state === "running") return;
+    this.trials.set(trial.number, trial);
+  }
+}
+
+/** Returns a function that runs `action` at once when it has rested for `ms`, else once at the end of the rest. */
+function throttled(action, ms) {
+  let timer = null;
+  let again = false;
+  const run = () => {
+    again = false;
+    timer = setTimeout(() => {
+      timer = null;
+      if (again) run();
+    }, ms);
+    action();
+  };
+  return () => {
+    if (timer === null) run();
+    else again = true;
+  };
+}

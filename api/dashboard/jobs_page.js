@@ -1,0 +1,159 @@
+// The list of jobs, newest first; running ones are looked at again every few seconds while the page is seen.
+
+import { get, jobPath } from "./api.js";
+import { h, show } from "./dom.js";
+import { share } from "./format.js";
+import { isFinal, progressBar, stateBadge, timeLeft, when } from "./job_parts.js";
+import { announce, failure, notice } from "./notices.js";
+
+const PAGE = 30;
+const REFRESH_MS = 2_500;
+const COLUMNS = [["State", "state"], ["Job", "job"], ["Evaluated", "evaluated"], ["On the front", "front"],
+  ["Hypervolume", "volume"], ["Time left", "left"], ["Created", "created"]];
+
+export function jobsPage(root) {
+  document.title = "Jobs · Pocketformer";
+  const body = h("tbody", { role: "rowgroup" });
+  const more = h("button", { type: "button", class: "more", hidden: true, click: loadMore }, "Load more");
+  const place = h("div", { class: "jobs-place" }, h("p", { class: "loading" }, "Loading jobs…"));
+  const jobs = new Map(); // id → job, newest first
+  let cursor = null;
+
+  show(root, h("div", { class: "page-head" }, h("h1", {}, "Jobs")), place);
+  start();
+
+  async function start() {
+    try {
+      const page = await get(`/v1/jobs?limit=${PAGE}`);
+      take(page);
+      draw();
+      setTimeout(refresh, REFRESH_MS);
+    } catch (error) {
+      show(place, failure(error, () => {
+        show(place, h("p", { class: "loading" }, "Loading jobs…"));
+        start();
+      }));
+    }
+  }
+
+  function take(page) {
+    for (const job of page.jobs) jobs.set(job.id, job);
+    cursor = page.next_cursor;
+  }
+
+  async function loadMore() {
+    more.disabled = true;
+    more.textContent = "Loading…";
+    try {
+      const before = jobs.size;
+      take(await get(`/v1/jobs?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`));
+      draw();
+      announce(`${jobs.size - before} more jobs loaded`);
+      body.rows[before]?.querySelector("a")?.focus();
+      notice("more", null);
+    } catch (error) {
+      notice("more", error.message, { label: "Try again", run: loadMore });
+    } finally {
+      more.disabled = false;
+      more.textContent = "Load more";
+    }
+  }
+
+  async function refresh() {
+    if (!document.hidden) {
+      try {
+        await look();
+        notice("connection", null);
+      } catch (error) {
+        notice("connection", `${error.message} The list may be out of date; trying again…`);
+      }
+    }
+    setTimeout(refresh, REFRESH_MS);
+  }
+
+  async function look() {
+    const newest = (await get(`/v1/jobs?limit=${PAGE}`)).jobs;
+    const seen = new Set(newest.map((job) => job.id));
+    const older = [...jobs.values()].filter((job) => !isFinal(job) && !seen.has(job.id));
+    const looked = await Promise.all(older.map((job) => get(jobPath(job.id))));
+    const fresh = new Map(newest.map((job) => [job.id, job])); // new jobs come first
+    for (const job of jobs.values()) if (!fresh.has(job.id)) fresh.set(job.id, job);
+    for (const job of looked) fresh.set(job.id, job);
+    for (const job of fresh.values()) {
+      const old = jobs.get(job.id);
+      if (old && old.state !== job.state) announce(`${job.name}: ${job.state}`);
+    }
+    jobs.clear();
+    for (const [id, job] of fresh) jobs.set(id, job);
+    draw();
+  }
+
+  function draw() {
+    if (!jobs.size) {
+      if (!place.querySelector(".empty")) show(place, emptyState());
+      return;
+    }
+    more.hidden = cursor === null;
+    if (!body.isConnected) {
+      show(place, h("table", { class: "jobs", role: "table", "aria-label": "Jobs, newest first" },
+        h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+          COLUMNS.map(([title, name]) => h("th", { role: "columnheader", scope: "col", class: `col-${name}` }, title)))),
+        body), more);
+    }
+    const focused = document.activeElement?.closest?.("tr[data-job]")?.dataset.job;
+    const old = new Map([...body.rows].map((row) => [row.dataset.job, row]));
+    const rows = [...jobs.values()].map((job) => {
+      const row = old.get(job.id);
+      return row && row.dataset.shown === JSON.stringify(shown(job)) ? row : jobRow(job);
+    });
+    if (rows.length !== body.rows.length || rows.some((row, index) => row !== body.rows[index])) {
+      body.replaceChildren(...rows);
+      if (focused) rows.find((row) => row.dataset.job === focused)?.querySelector("a").focus();
+    }
+  }
+}
+
+function shown(job) {
+  return [job.state, job.name, job.progress, when(job.created_at).textContent];
+}
+
+function jobRow(job) {
+  const { progress } = job;
+  const texts = {
+    state: stateBadge(job.state),
+    job: [h("a", { class: "job-name", href: `/jobs/${encodeURIComponent(job.id)}` }, job.name),
+      h("span", { class: "job-about" }, [job.search_space, job.dataset].filter(Boolean).join(" · "))],
+    evaluated: progressBar(job),
+    front: String(progress.front_size),
+    volume: share(progress.hypervolume ?? NaN),
+    left: timeLeft(job),
+    created: when(job.created_at),
+  };
+  return h("tr", { role: "row", "data-job": job.id, "data-shown": JSON.stringify(shown(job)) },
+    COLUMNS.map(([title, name]) => h("td", { role: "cell", class: `col-${name}`, "data-title": title }, texts[name])));
+}
+
+function emptyState() {
+  const origin = location.origin;
+  return h("section", { class: "empty" },
+    h("h2", {}, "No jobs yet"),
+    h("p", {}, "A job searches a space of architectures for the ones that are both good and cheap. Describe it in one ",
+      "YAML file:"),
+    h("pre", { tabindex: "0", "aria-label": "Example of a job file" }, h("code", {}, EXAMPLE)),
+    h("p", {}, "Submit it to this server and watch it here:"),
+    h("pre", { tabindex: "0", "aria-label": "Example of a submission" },
+      h("code", {}, `curl -X POST ${origin}/v1/jobs \\\n     -H 'Content-Type: application/yaml' \\\n     --data-binary @job.yaml`)),
+    h("p", {}, "Or run it without a server: ", h("code", {}, "nas search job.yaml"), ". To have everything done for you, ",
+      "the latency table of this machine included: ", h("code", {}, "nas demo"), "."));
+}
+
+const EXAMPLE = `name: my-first-job
+search_space: text-encoder
+task:
+  dataset: language-identification
+  metric: error_rate
+workload: {batch: 1, input_length: 64}
+devices: [this-machine]
+objectives: [error_rate, "latency_ms@this-machine"]
+constraints: ["parameters <= 2e6"]
+budget: {trials: 30}`;

@@ -1,0 +1,22 @@
+// The start of every page: the address says which one.
+
+import { jobPage } from "./job_page.js";
+import { jobsPage } from "./jobs_page.js";
+
+const content = document.getElementById("content");
+const job = /^\/jobs\/([^/]+)\/?$/.exec(location.pathname);
+
+if (job) {
+  jobPage(content, decoded(job[1]));
+} else {
+  document.getElementById("nav-jobs").setAttribute("aria-current", "page");
+  jobsPage(content);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a stray % in an address that somebody typed
+  }
+}

@@ -1,0 +1,77 @@
+// What each number of a trial is called, its unit, and how it is written.
+
+import { aligned, exact, si, siShort, significant } from "./format.js";
+
+const KNOWN = {
+  error_rate: { label: "Error rate", unit: "", quality: true },
+  loss: { label: "Cross-entropy", unit: "nats", quality: true },
+  parameters: { label: "Parameters", unit: "", whole: true },
+  parameters_without_embeddings: { label: "Parameters without embeddings", unit: "", whole: true },
+  macs: { label: "MACs", unit: "", whole: true },
+  size_mb: { label: "Size, fp32", unit: "MB" },
+};
+const ORDER = Object.keys(KNOWN);
+const LATENCY = /^latency_(lower_|upper_)?ms@(.+)$/;
+
+/**
+ * Returns {name, label, unit, direction, quality, whole} and ways to write a value: `write` for
+ * a column, `writeLimit` for a round number, `writeExact` for every digit. The objectives of a job say how the
+ * server names them; `direction` is known for those alone, everything else is a cost.
+ */
+export function describeMetric(name, objectives = []) {
+  const objective = objectives.find((o) => o.name === name);
+  const latency = LATENCY.exec(name);
+  const known = KNOWN[name] ?? (latency ? describeLatency(latency) : { label: name, unit: "" });
+  const label = objective?.label ? objective.label[0].toUpperCase() + objective.label.slice(1) : known.label;
+  const unit = objective?.unit ?? known.unit;
+  return {
+    name,
+    label,
+    unit,
+    direction: objective?.direction ?? "minimize",
+    quality: known.quality ?? false,
+    whole: known.whole ?? false,
+    write: (value) => join(known.whole ? si(value) : aligned(value), unit),
+    writeLimit: (value) => join(known.whole ? siShort(value) : significant(value, 6), unit),
+    writeExact: (value) => join(known.whole ? exact(value) : significant(value, 6), unit),
+  };
+}
+
+/** The bounds of the 90 % interval of a latency, or null: {lower, upper} as names of metrics. */
+export function intervalOf(name) {
+  const match = LATENCY.exec(name);
+  if (!match || match[1]) return null;
+  return { lower: `latency_lower_ms@${match[2]}`, upper: `latency_upper_ms@${match[2]}` };
+}
+
+/** Every metric that may be an axis, in reading order: quality, latencies, costs. */
+export function axisNames(objectives, trials) {
+  const names = new Set(objectives.map((o) => o.name));
+  for (const trial of trials) for (const name of Object.keys(trial.metrics)) names.add(name);
+  for (const name of ORDER) if (!KNOWN[name].quality) names.add(name);
+  return inOrder([...names].filter((name) => !isBound(name)));
+}
+
+/** Names sorted as a person expects them: quality first, then latency, then the exact costs. */
+export function inOrder(names) {
+  const rank = (name) => {
+    if (KNOWN[name]?.quality) return ORDER.indexOf(name);
+    if (LATENCY.test(name)) return 10;
+    return name in KNOWN ? 20 + ORDER.indexOf(name) : 15;
+  };
+  return [...names].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+/** Whether `name` is an end of an interval and not a figure of its own. */
+export function isBound(name) {
+  return Boolean(LATENCY.exec(name)?.[1]);
+}
+
+function describeLatency([, bound, device]) {
+  const end = { lower_: ", lower bound", upper_: ", upper bound" }[bound] ?? "";
+  return { label: `Latency on ${device}${end}`, unit: "ms" };
+}
+
+function join(text, unit) {
+  return unit && text !== "–" ? `${text} ${unit}` : text;
+}

@@ -1,0 +1,34 @@
+// The view that the address holds: ?x=&y=&log=&feasible=&trial=&rows=&sort=. Back, forward, reload and sharing keep it.
+
+const DEFAULTS = { x: null, y: null, log: "", feasible: false, trial: null, rows: "front", sort: null };
+
+/** Returns the view of the present address; what can't be read is the default. */
+export function readView() {
+  const given = new URLSearchParams(location.search);
+  const log = given.get("log") ?? "";
+  const trial = given.get("trial");
+  return {
+    x: given.get("x"),
+    y: given.get("y"),
+    log: ["x", "y", "xy"].includes(log) ? log : "",
+    feasible: given.get("feasible") === "1",
+    trial: trial !== null && /^\d{1,9}$/.test(trial) ? Number(trial) : null,
+    rows: given.get("rows") === "all" ? "all" : "front",
+    sort: given.get("sort"),
+  };
+}
+
+/** Puts the view into the address; `replace` leaves no step for the back button. */
+export function writeView(view, { replace = false } = {}) {
+  const parameters = new URLSearchParams();
+  for (const [name, byDefault] of Object.entries(DEFAULTS)) {
+    const value = view[name];
+    if (value === byDefault || value === null || value === undefined) continue;
+    parameters.set(name, value === true ? "1" : String(value));
+  }
+  // Readable: @ and , are fine in a query
+  const query = parameters.toString().replaceAll("%40", "@");
+  const address = location.pathname + (query && `?${query}`);
+  if (address === location.pathname + location.search) return;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+}
