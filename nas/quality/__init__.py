@@ -1,0 +1,1 @@
+"""Data, training at a fixed budget of steps, and the score of a trained model."""
