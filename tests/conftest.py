@@ -92,7 +92,7 @@ def _migrated_postgres(postgres_cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "store.db"
     _migrate(f"sqlite:///{path}")
     return path
@@ -119,10 +119,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def migrated_sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
+def migrated_sqlite_url(empty_sqlite_store: Path, tmp_path: Path) -> str:
     """A fresh SQLite database with all tables."""
     path = tmp_path / "store.db"
-    shutil.copy(_migrated_sqlite, path)
+    shutil.copy(empty_sqlite_store, path)
     return f"sqlite:///{path}"
 
 

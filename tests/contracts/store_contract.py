@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 
 from nas.errors import Conflict, IllegalMove, InvalidInput, LeaseLost, NotFound
+from nas.latency.device import Device
 from nas.store.records import (
     JobRecord,
     JobState,
@@ -21,7 +23,6 @@ from nas.store.records import (
 from nas.store.store import Store
 
 DOCUMENT = {"name": "first", "budget": {"trials": 3}, "objectives": ["error_rate", "macs"], "limit": 0.25}
-WORKLOAD = {"batch": 1, "input_length": 64, "output_length": 0}
 WORKLOAD_KEY = "batch=1,input_length=64,output_length=0"
 
 
@@ -531,5 +532,77 @@ class CatalogueContract:
                 put({"cores": 4})
 
 
-class StoreContract(JobContract, LeaseContract, EndingContract, TrialContract, EventContract, CatalogueContract):
+DEVICE = {
+    "name": "pi-4",
+    "hardware": "Cortex-A72 (aarch64)",
+    "cores": 4,
+    "runtime": "onnxruntime",
+    "runtime_version": "1.32.0",
+    "threads": 1,
+    "system": "Linux 6.1",
+}
+
+
+def latency_table(input_length: int = 64, space: str = "text-encoder", **changes: Any) -> dict[str, Any]:
+    workload = {"batch": 1, "input_length": input_length}
+    entries = {"head(outputs=35)": {"median_ns": 1234567890123}}
+    return {"device": DEVICE, "workload": workload, "space": space, "entries": entries} | changes
+
+
+class LatencyTableContract:
+    def test_a_table_reads_back_as_it_was_returned(self, store: Store) -> None:
+        store.put_device(DEVICE)
+        document, summary = latency_table(), {"entries": 1, "errors": {"bias_percent": -0.5}}
+        added = store.add_latency_table("pi-4", document, summary)
+        assert (added.device, added.version, added.space) == ("pi-4", 1, "text-encoder")
+        assert added.workload_key == WORKLOAD_KEY
+        assert added.fingerprint == Device.from_dict(DEVICE).fingerprint
+        assert (added.document, added.summary) == (document, summary)
+        assert added.created_at.tzinfo is UTC
+        assert store.latency_table("pi-4", 1) == added
+        assert store.latency_tables("pi-4") == [replace(added, document=None)]
+
+    def test_each_device_counts_its_versions_from_one(self, store: Store) -> None:
+        for name in ("pi-4", "pi-5"):
+            store.put_device(DEVICE | {"name": name})
+            assert [store.add_latency_table(name, latency_table()).version for _ in range(3)] == [1, 2, 3]
+
+    def test_the_newest_table_of_a_workload_and_space_is_found(self, store: Store) -> None:
+        store.put_device(DEVICE)
+        for table in (latency_table(), latency_table(128), latency_table(), latency_table(space="smoke")):
+            store.add_latency_table("pi-4", table)
+        newest = store.latest_latency_table("pi-4", WORKLOAD_KEY, "text-encoder")
+        assert newest == store.latency_table("pi-4", 3)
+        assert store.latest_latency_table("pi-4", WORKLOAD_KEY) == store.latency_table("pi-4", 4)
+        assert store.latest_latency_table("pi-4", WORKLOAD_KEY, "absent") is None
+        assert store.latest_latency_table("pi-4", WORKLOAD_KEY.replace("64", "65")) is None
+        assert store.latest_latency_table("absent", WORKLOAD_KEY) is None
+
+    def test_absent_devices_and_versions_are_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound, match="register it"):
+            store.add_latency_table("pi-4", latency_table())
+        store.put_device(DEVICE)
+        for version in (0, 1, 10**30):
+            with pytest.raises(NotFound, match="no latency table"):
+                store.latency_table("pi-4", version)
+        assert store.latency_tables("pi-4") == store.latency_tables("absent") == []
+
+    @pytest.mark.parametrize("field", ["device", "workload", "space"])
+    def test_a_table_that_does_not_say_what_it_is_of_is_invalid(self, store: Store, field: str) -> None:
+        store.put_device(DEVICE)
+        for broken in ({field: None}, {field: 7}, {field: {}}):
+            with pytest.raises(InvalidInput, match=f"latency_table.{field}"):
+                store.add_latency_table("pi-4", latency_table(**broken))
+        assert store.latency_tables("pi-4") == []
+
+
+class StoreContract(
+    JobContract,
+    LeaseContract,
+    EndingContract,
+    TrialContract,
+    EventContract,
+    CatalogueContract,
+    LatencyTableContract,
+):
     """All of it."""

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from store_contract import DOCUMENT, complete, new_trial, running_job
+from store_contract import DEVICE, DOCUMENT, complete, latency_table, new_trial, running_job
 
 from nas.errors import Conflict, IllegalMove, LeaseLost
 from nas.store.records import EventRecord, JobState, TrialState
@@ -179,6 +179,12 @@ def test_first_writers_of_one_name_do_not_disturb_each_other(store: Store) -> No
 
     assert at_once(12, write) == [None] * 12
     assert len(store.devices()) == len(store.search_spaces()) == len(store.datasets()) == 1
+
+
+def test_tables_added_at_once_get_one_version_each(store: Store) -> None:
+    store.put_device(DEVICE)
+    tables = at_once(12, lambda _: store.add_latency_table("pi-4", latency_table()))
+    assert sorted(table.version for table in tables) == list(range(1, 13))
 
 
 def claim_and_die_while_writing(url: str, ready: Any) -> None:
