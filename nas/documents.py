@@ -98,9 +98,7 @@ def parse_json(text: str | bytes, field: str = "document", limit: int = MAX_BYTE
     return _mapping(text, field, limit, _parse_json, "one JSON object")
 
 
-def _mapping(
-    text: str | bytes, field: str, limit: int, parse: Callable[[str], Any], allowed: str
-) -> dict[str, Any]:
+def _mapping(text: str | bytes, field: str, limit: int, parse: Callable[[str], Any], allowed: str) -> dict[str, Any]:
     raw = text.encode() if isinstance(text, str) else text
     if len(raw) > limit:
         raise TooLarge([too_large(field, len(raw), limit)])
@@ -199,12 +197,14 @@ def problems_of(details: ErrorDetails, prefix: str = "") -> list[Problem]:
             return [Problem(path, None, "a value (the field is required)", f"add `{path}`")]
         case "extra_forbidden":
             return [Problem(path, details["input"], "no field of this name", "remove it or mend its spelling")]
-        case "too_short" | "too_long" if isinstance(details["input"], list | tuple | dict):
-            low, high = (details.get("ctx", {}).get(name) for name in ("min_length", "max_length"))
-            if details["type"] == "too_short" and len(details["input"]) >= low:
+        case "too_short" if isinstance(details["input"], list | dict):
+            least = int(details["ctx"]["min_length"])
+            if len(details["input"]) >= least:
                 return []  # it is only short of the entries that are wrong, each named on its own
-            allowed = f"at least {low} entries" if details["type"] == "too_short" else f"at most {high} entries"
-            return [Problem(path, details["input"], allowed, f"add to `{path}`" if low else f"shorten `{path}`")]
+            return [Problem(path, details["input"], f"at least {least} entries", f"add to `{path}`")]
+        case "too_long" if isinstance(details["input"], list | dict):
+            most = int(details["ctx"]["max_length"])
+            return [Problem(path, details["input"], f"at most {most} entries", f"shorten `{path}`")]
         case _:
             allowed = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             return [Problem(path or "document", details["input"], allowed, f"correct `{path or 'document'}`")]

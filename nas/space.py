@@ -86,12 +86,8 @@ class _StackChoices(_Document):
     positions: Annotated[
         tuple[Literal["sinusoidal", "learned"], ...], Field(min_length=1), AfterValidator(_without_repeats)
     ]
-    norm_position: Annotated[
-        tuple[Literal["pre", "post"], ...], Field(min_length=1), AfterValidator(_without_repeats)
-    ]
-    activation: Annotated[
-        tuple[Literal["relu", "gelu"], ...], Field(min_length=1), AfterValidator(_without_repeats)
-    ]
+    norm_position: Annotated[tuple[Literal["pre", "post"], ...], Field(min_length=1), AfterValidator(_without_repeats)]
+    activation: Annotated[tuple[Literal["relu", "gelu"], ...], Field(min_length=1), AfterValidator(_without_repeats)]
     layer: _LayerChoices
 
 
@@ -102,9 +98,7 @@ class _TaskShapeDocument(_Document):
 
 
 class _SpaceDocument(_Document):
-    schema_: Annotated[Literal["pocketformer/search-space/1"], Field(alias="schema")] = (
-        "pocketformer/search-space/1"
-    )
+    schema_: Annotated[Literal["pocketformer/search-space/1"], Field(alias="schema")] = "pocketformer/search-space/1"
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     description: Annotated[str, Field(max_length=2000)] = ""
     family: Literal["encoder"]
@@ -165,9 +159,7 @@ class SearchSpace:
     def stack_options(self) -> Iterator[dict[str, Any]]:
         """Yield every combination of the choices made once for the stack, depth excepted."""
         c = self._choices
-        for d, positions, norm, activation in product(
-            self.hidden_sizes, c.positions, c.norm_position, c.activation
-        ):
+        for d, positions, norm, activation in product(self.hidden_sizes, c.positions, c.norm_position, c.activation):
             yield {"hidden_size": d, "positions": positions, "norm_position": norm, "activation": activation}
 
     @property
@@ -184,9 +176,7 @@ class SearchSpace:
                 for kv in choices.get("key_value_heads", (None,)):
                     if kv is not None and (heads is None or not divides_properly(kv, heads)):
                         continue
-                    options.extend(
-                        (attention, heads, kv, ratio) for ratio in self._choices.layer.feed_forward_ratio
-                    )
+                    options.extend((attention, heads, kv, ratio) for ratio in self._choices.layer.feed_forward_ratio)
         return tuple(options)
 
     @cached_property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.architecture import Architecture
 from nas.export.weights import load_weights
-from nas.latency.runtimes.onnxruntime import export
+from nas.latency.runtimes.onnxruntime import OnnxRuntime
 from nas.models import build_model, example_input, sub_blocks
 from nas.workload import Workload
 
@@ -16,4 +16,4 @@ def export_onnx(architecture: Architecture, weights: bytes | None, path: Path, w
     model = build_model(architecture, seed=0)
     if weights is not None:
         load_weights(model, weights)
-    export(model, example_input(sub_blocks(architecture)[0], workload), path)
+    OnnxRuntime().export(model, example_input(sub_blocks(architecture)[0], workload), path)

@@ -65,9 +65,7 @@ def fetch_weights(config: Config) -> bytes:
     """
     record = config.weights
     if record is None or record.href is None:
-        raise InvalidInput.of(
-            "weights.href", None, "an http or https address", "give the file instead: --weights FILE"
-        )
+        raise InvalidInput.of("weights.href", None, "an http or https address", "give the file instead: --weights FILE")
     if not record.href.startswith(("http://", "https://")):
         raise InvalidInput.of("weights.href", record.href, "an http or https address", "correct the address")
     if record.size_bytes > DOWNLOAD_LIMIT_BYTES:

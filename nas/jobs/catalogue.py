@@ -137,9 +137,7 @@ def find_table(
 
 def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
     if spec.task.metric not in info.metrics:
-        raise InvalidInput.of(
-            "task.metric", spec.task.metric, ", ".join(info.metrics), f"name a metric of {info.name}"
-        )
+        raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(info.metrics), f"name a metric of {info.name}")
 
 
 def _check_workload(workload: Workload) -> None:

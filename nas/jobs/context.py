@@ -85,8 +85,7 @@ def job_metrics(spec: JobSpec) -> dict[str, MetricInfo]:
     names = dict.fromkeys((spec.task.metric, "error_rate", "loss"))
     quality = {name: metric(name) for name in names}
     infos = {
-        name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst)
-        for name, m in quality.items()
+        name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst) for name, m in quality.items()
     }
     return infos | cost_metrics(spec.devices)
 

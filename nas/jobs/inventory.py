@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -111,7 +110,7 @@ def add_table(store: Store, device: str, document: Any) -> dict[str, Any]:
         "entries": len(table.entries),
         "invalid_entries": len(table.invalid_entries),
         "whole_models": len(table.whole_models),
-        "errors": asdict(LatencyPredictor(table).errors()),
+        "errors": LatencyPredictor(table).errors(),
     }
     return _describe_table(store.add_latency_table(device, table.to_dict(), summary))
 

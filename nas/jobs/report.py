@@ -79,13 +79,11 @@ def _rank(
     reference: dict[str, Any] | None,
 ) -> View:
     eligible = [
-        t
-        for t in trials
-        if t.state is TrialState.COMPLETE and all(c.violation(t.metrics) == 0 for c in constraints)
+        t for t in trials if t.state is TrialState.COMPLETE and all(c.violation(t.metrics) == 0 for c in constraints)
     ]
-    values: Values = np.array(
-        [[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64
-    ).reshape(len(eligible), len(objectives))
+    values: Values = np.array([[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64).reshape(
+        len(eligible), len(objectives)
+    )
     maximise = [o.direction == "maximize" for o in objectives]
     members = front_rows(values, maximise)
     members.sort(key=lambda row: (values[row, -1] * (-1 if maximise[-1] else 1), eligible[row].number))

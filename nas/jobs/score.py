@@ -48,9 +48,7 @@ def check_workload(architecture: Architecture, workload: Workload) -> None:
         )
 
 
-def _latency(
-    store: Store, architecture: Architecture, workload: Workload, device: str, field: str
-) -> dict[str, Any]:
+def _latency(store: Store, architecture: Architecture, workload: Workload, device: str, field: str) -> dict[str, Any]:
     try:
         store.device(device)
     except NotFound as error:

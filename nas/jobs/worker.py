@@ -120,9 +120,7 @@ class Worker:
         deadline = None
         if spec.budget.hours is not None and job.started_at is not None:
             deadline = job.started_at.timestamp() + spec.budget.hours * 3600
-        loop = SearchLoop(
-            proposer, submit, _Recorder(self._store, job), self.processes, lease.stop_reason, deadline
-        )
+        loop = SearchLoop(proposer, submit, _Recorder(self._store, job), self.processes, lease.stop_reason, deadline)
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 

@@ -96,7 +96,7 @@ def train(
             if not math.isfinite(since[-1]):
                 raise TrainingDiverged(f"the loss is {since[-1]} at step {step + 1} of {plan.steps}")
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
             optimizer.step()
             if (step + 1) % interval == 0 or step + 1 == plan.steps:

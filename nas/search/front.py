@@ -24,9 +24,7 @@ def front_rows(values: Values, maximise: Sequence[bool]) -> list[int]:
     return [int(index) for index in finite[keep]]
 
 
-def hypervolume(
-    values: Values, maximise: Sequence[bool], reference: Sequence[float], ideal: Sequence[float]
-) -> float:
+def hypervolume(values: Values, maximise: Sequence[bool], reference: Sequence[float], ideal: Sequence[float]) -> float:
     """Return the dominated share of the box between `reference` (worst) and `ideal` (best), 0 to 1.
 
     Rows that are worse than the reference in some objective add nothing.

@@ -60,9 +60,7 @@ class JobSpec(_Document):
     @classmethod
     def _none_stands_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
-            raise InvalidInput.of(
-                "", list(value), "entries that differ from each other", "remove the repeated one"
-            )
+            raise InvalidInput.of("", list(value), "entries that differ from each other", "remove the repeated one")
         return value
 
     @classmethod
