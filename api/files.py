@@ -31,9 +31,7 @@ _ASK_FIRST = "no-cache"
 class Files(StaticFiles):
     """A folder of files of known types; anything else in it does not exist to callers."""
 
-    def __init__(
-        self, folder: Path, *, only: Collection[str] | None = None, address_has_version: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *, only: Collection[str] | None = None, address_has_version: bool = False) -> None:
         super().__init__(directory=folder)
         self._only = only
         self._cache_control = _FOREVER if address_has_version else _ASK_FIRST

@@ -21,9 +21,7 @@ class RequestMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         labels = ("method", "route", "status")
-        self._requests = Counter(
-            "pocketformer_http_requests", "Requests answered.", labels, registry=self.registry
-        )
+        self._requests = Counter("pocketformer_http_requests", "Requests answered.", labels, registry=self.registry)
         self._durations = Histogram(
             "pocketformer_http_request_duration_seconds",
             "Time from the first byte of a request to the last of its answer; event streams left out.",

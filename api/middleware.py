@@ -52,9 +52,7 @@ class Around:
             _log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if status:
                 raise  # the answer has begun: only a broken connection can tell the caller now
-            detail = (
-                "the service met an error it did not expect; it is in the server's log under this request's id"
-            )
+            detail = "the service met an error it did not expect; it is in the server's log under this request's id"
             await problem_response(request_id, UNEXPECTED, detail)(scope, receive, send_with_headers)
         finally:
             self._metrics.answered(scope, status, perf_counter() - started_at)

@@ -23,15 +23,15 @@ class News:
         self._last_sequence = last_sequence
         self._poll_s = poll_s
         self._moved = anyio.Event()
-        self._waiting = 0
         self._closed = False
+        self.listeners = 0
         self.newest = 0
 
     async def poll(self) -> None:
         """Look for news for ever; runs as one task beside the server."""
         while not self._closed:
             await anyio.sleep(self._poll_s)
-            if not self._waiting:
+            if not self.listeners:
                 continue
             try:
                 newest = await anyio.to_thread.run_sync(self._last_sequence)
@@ -44,12 +44,12 @@ class News:
 
     async def newer_than(self, newest: int) -> bool:
         """Wait until `self.newest` differs from `newest`; return False when there will be no more news."""
-        self._waiting += 1
+        self.listeners += 1
         try:
             while self.newest == newest and not self._closed:
                 await self._moved.wait()
         finally:
-            self._waiting -= 1
+            self.listeners -= 1
         return not self._closed
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from nas.latency.table import LatencyTable
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -19,6 +18,7 @@ from api.schemas.trial import TrialNews
 from nas.architecture import Architecture
 from nas.export.config import Config
 from nas.latency.device import Device
+from nas.latency.table import LatencyTable
 from nas.search.job import JobSpec
 from search_spaces import bundled_document
 

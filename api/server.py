@@ -16,7 +16,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
-        self._services: Services = app.state.services
+        self.app_services: Services = app.state.services
         super().__init__(
             uvicorn.Config(
                 app,
@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the event streams, then everything else."""
-        self._services.news.close()
+        self.app_services.news.close()
         await super().shutdown(sockets)
 
 

@@ -35,12 +35,10 @@ class Settings(BaseSettings):
     worker_processes: Annotated[
         int, Field(ge=1, le=256, description="How many candidates the embedded worker trains at once.")
     ] = 1
-    max_body_bytes: Annotated[int, Field(ge=1_000, description="The largest request body that is taken.")] = (
-        MAX_BYTES
+    max_body_bytes: Annotated[int, Field(ge=1_000, description="The largest request body that is taken.")] = MAX_BYTES
+    max_latency_table_bytes: Annotated[int, Field(ge=1_000, description="The largest latency table that is taken.")] = (
+        20 * MAX_BYTES
     )
-    max_latency_table_bytes: Annotated[
-        int, Field(ge=1_000, description="The largest latency table that is taken.")
-    ] = 20 * MAX_BYTES
     event_poll_s: Annotated[
         float, Field(gt=0, le=60, description="How often a followed job is looked at for news, in seconds.")
     ] = 0.2

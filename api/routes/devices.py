@@ -60,20 +60,14 @@ def list_latency_tables(name: str, store: StoreDep) -> dict[str, Any]:
     responses=documented(404, 413, 415, 422),
     openapi_extra=takes("LatencyTable", yaml=False),
 )
-def add_latency_table(
-    name: str, document: TableDocumentDep, store: StoreDep, response: Response
-) -> dict[str, Any]:
+def add_latency_table(name: str, document: TableDocumentDep, store: StoreDep, response: Response) -> dict[str, Any]:
     """Add a latency table as the device's next version; earlier versions stay, since jobs refer to them."""
     summary = add_table(store, name, document)
     response.headers["Location"] = f"/v1/devices/{name}/latency-tables/{summary['version']}"
     return summary
 
 
-@router.get(
-    "/{name}/latency-tables/{version}", response_model=LatencyTableDocument, responses=documented(404, 422)
-)
-def look_at_latency_table(
-    name: str, version: Annotated[int, Path(ge=1)], store: StoreDep
-) -> dict[str, Any] | None:
+@router.get("/{name}/latency-tables/{version}", response_model=LatencyTableDocument, responses=documented(404, 422))
+def look_at_latency_table(name: str, version: Annotated[int, Path(ge=1)], store: StoreDep) -> dict[str, Any] | None:
     """Return one version of a device's latency table in full."""
     return store.latency_table(name, version).document

@@ -100,9 +100,7 @@ def _rendered(store: Store, job_id: str, events: list[EventRecord]) -> list[Serv
     news = {"progress": progress_of(store, job, view), "front": list(view.front), "knee": view.knee}
     numbers = [event.data["number"] for event in events if event.kind == "trial"]
     texts: dict[int | None, str] = {
-        trial.number: TrialNews.model_validate(
-            {"trial": describe_trial(job, trial, view), **news}
-        ).model_dump_json()
+        trial.number: TrialNews.model_validate({"trial": describe_trial(job, trial, view), **news}).model_dump_json()
         for trial in store.trials_numbered(job_id, numbers)
     }
     texts[None] = JobSummary.model_validate(describe_job(store, job)).model_dump_json()

@@ -27,9 +27,7 @@ _SEEN: dict[int | str, dict[str, Any]] = {
     responses=_SEEN | documented(409, 413, 415, 422),
     openapi_extra=takes("JobSpec"),
 )
-def submit_job(
-    document: DocumentDep, key: IdempotencyKeyDep, store: StoreDep, response: Response
-) -> dict[str, Any]:
+def submit_job(document: DocumentDep, key: IdempotencyKeyDep, store: StoreDep, response: Response) -> dict[str, Any]:
     """Submit a job. Everything that the document names is checked before the job is acknowledged."""
     job, created = submit(store, document, key)
     response.status_code = 201 if created else 200

@@ -12,9 +12,7 @@ from api.schemas.space import SpaceList, SpaceSummary
 from api.services import StoreDep
 from nas.jobs.inventory import add_space, describe_space, describe_spaces
 
-router = APIRouter(
-    prefix="/v1/search-spaces", tags=["search spaces"], dependencies=[Depends(refuse_unknown_query)]
-)
+router = APIRouter(prefix="/v1/search-spaces", tags=["search spaces"], dependencies=[Depends(refuse_unknown_query)])
 
 
 @router.get("", response_model=SpaceList, responses=documented())

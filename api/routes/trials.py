@@ -78,9 +78,7 @@ _CONFIGURATION: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/trials/{number}/config", responses=_CONFIGURATION | documented(404, 409, 422), response_class=Response
-)
+@router.get("/trials/{number}/config", responses=_CONFIGURATION | documented(404, 409, 422), response_class=Response)
 def download_configuration(
     job_id: str,
     number: Number,

@@ -88,9 +88,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         kind, title, detail, errors = _EXAMPLES[status]
         responses[status] = _response(title, _example(kind, title, status, detail, errors))
     unexpected = "the service met an error it did not expect; it is in the server's log under this request's id"
-    responses["default"] = _response(
-        "Any other error", _example("unexpected", "Unexpected error", 500, unexpected, [])
-    )
+    responses["default"] = _response("Any other error", _example("unexpected", "Unexpected error", 500, unexpected, []))
     return responses
 
 

@@ -96,3 +96,38 @@ class RecordingWorker:
             same_as=same_as,
         )
         self.store.add_trial(self.job.id, self.job.lease_token, new)
+
+
+def device_document(name: str = "bench-board") -> dict[str, Any]:
+    """Return a device as it would register itself."""
+    return {
+        "name": name,
+        "hardware": "Example CPU (x86_64)",
+        "cores": 2,
+        "memory_mb": 4000,
+        "runtime": "onnxruntime",
+        "runtime_version": "1.32.0",
+        "threads": 1,
+        "precision": "fp32",
+        "clock": "unmanaged",
+        "system": "Linux 6.1",
+    }
+
+
+def space_document(**encoder: Any) -> dict[str, Any]:
+    """Return an inline space of small encoders, with some choices changed."""
+    return {
+        "schema": "pocketformer/search-space/1",
+        "name": "tiny",
+        "family": "encoder",
+        "task_shape": {"vocabulary_size": 259, "outputs": 35, "max_length": 16},
+        "encoder": {
+            "depth": [1],
+            "hidden_size": [16],
+            "positions": ["sinusoidal"],
+            "norm_position": ["pre"],
+            "activation": ["relu"],
+            "layer": {"attention": {"softmax": {"heads": [2, 4]}}, "feed_forward_ratio": [1, 2]},
+        }
+        | encoder,
+    }

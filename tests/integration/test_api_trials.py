@@ -164,9 +164,7 @@ def test_only_a_complete_trial_has_a_configuration(job: Recorded) -> None:
 def test_weights_come_as_safetensors_that_fit_the_architecture(job: Recorded) -> None:
     answer = job.client.get(f"{job.path}/trials/2/weights")
     assert answer.headers["content-type"] == "application/octet-stream"
-    assert re.fullmatch(
-        r'attachment; filename="a-[0-9a-f]{20}\.safetensors"', answer.headers["content-disposition"]
-    )
+    assert re.fullmatch(r'attachment; filename="a-[0-9a-f]{20}\.safetensors"', answer.headers["content-disposition"])
     trial = job.client.get(f"{job.path}/trials/2").json()
     model = build_model(Architecture.from_dict(trial["architecture"]))
     model.load_state_dict(weights_from_bytes(answer.content))
