@@ -1,0 +1,144 @@
+"""LatencyTable: everything that was measured of a space on a device, as one document.
+
+Times are integers in nanoseconds. What follows from the launches (figures, validity) stands in the document for who
+reads it, and is checked against the launches whenever a document is read: it is never trusted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from nas.architecture import Architecture
+from nas.documents import refuse_non_finite, validate
+from nas.errors import InvalidInput
+from nas.latency.bench import PROTOCOL
+from nas.latency.campaign import calm_level
+from nas.latency.device import Device, Text
+from nas.latency.measurement import Measurement, Nanoseconds
+from nas.workload import Workload
+
+Schema = Literal["pocketformer/latency-table/1"]
+SCHEMA: Schema = "pocketformer/latency-table/1"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Entry(Measurement):
+    """The measurement of one sub-block alone."""
+
+
+class WholeModel(Measurement):
+    """The measurement of one whole model, from which the correction is fitted."""
+
+    architecture: dict[str, Any]
+    """As `Architecture.to_dict` gives it."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_an_architecture(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return Architecture.from_dict(value, "").to_dict()
+
+
+class Sentinel(_Document):
+    """The readings of the sentinel model in the order they were taken."""
+
+    readings_ns: Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=100_000)]
+    calm_ns: Nanoseconds
+    """Their tenth percentile: its level in calm moments."""
+
+    @model_validator(mode="after")
+    def _agrees_with_its_readings(self) -> Sentinel:
+        if self.calm_ns != (expected := calm_level(self.readings_ns)):
+            raise InvalidInput.of(
+                "calm_ns",
+                self.calm_ns,
+                f"{expected}, which is what its readings come to",
+                "send the record as it was measured, unedited",
+            )
+        return self
+
+
+class Circumstances(_Document):
+    """What the campaign was like."""
+
+    cpu: Annotated[int, Field(ge=0)] | None
+    """The CPU that the probe stayed on; None where it couldn't stay on one."""
+    duration_s: Annotated[float, Field(ge=0)]
+    """Of the measuring, exports not included."""
+    load_average: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None
+    """Processes wanting a CPU over the last minute, before and after; None where the system doesn't say."""
+
+
+class LatencyTable(_Document):
+    """The latencies of a space's sub-blocks, and of a few whole models, on a device at a workload."""
+
+    schema_: Annotated[Schema, Field(alias="schema")] = SCHEMA
+    protocol: int
+    device: Device
+    recipe: Text
+    """How a module became what ran."""
+    workload: Workload
+    space: Text
+    """The name of the space that the entries cover."""
+    created_at: AwareDatetime
+    circumstances: Circumstances
+    sentinel: Sentinel
+    entries: Annotated[
+        dict[Annotated[str, Field(min_length=1, max_length=300)], Entry], Field(min_length=1, max_length=100_000)
+    ]
+    """Sub-block key → its measurement."""
+    whole_models: Annotated[tuple[WholeModel, ...], Field(max_length=1000)]
+
+    @field_validator("protocol")
+    @classmethod
+    def _is_our_protocol(cls, value: int) -> int:
+        if value != PROTOCOL:
+            raise InvalidInput.of(
+                "", value, f"{PROTOCOL}, the measuring protocol of this release", "measure the table anew"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _names_each_model_once(self) -> LatencyTable:
+        seen: set[str] = set()
+        for index, model in enumerate(self.whole_models):
+            identity = model.architecture["id"]
+            if identity in seen:
+                raise InvalidInput.of(
+                    f"whole_models[{index}].architecture",
+                    identity,
+                    "each architecture once",
+                    "remove the second record",
+                )
+            seen.add(identity)
+        return self
+
+    @classmethod
+    def from_dict(cls, value: Any, field: str = "latency_table") -> LatencyTable:
+        """Build from plain JSON values as `to_dict` gives them; raise `InvalidInput` naming each wrong field."""
+        refuse_non_finite(value, field)
+        if isinstance(value, dict) and value.get("schema", SCHEMA) != SCHEMA:
+            raise InvalidInput.of(
+                f"{field}.schema", value["schema"], SCHEMA, "use the release of pocketformer that wrote it"
+            )
+        return validate(cls, value, field)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def invalid_entries(self) -> tuple[str, ...]:
+        """The keys of the entries that no prediction may use."""
+        return tuple(key for key, entry in self.entries.items() if not entry.valid)
+
+    @property
+    def valid_models(self) -> tuple[tuple[Architecture, int], ...]:
+        """(architecture, nanoseconds) of the whole models that the correction may be fitted on."""
+        return tuple(
+            (Architecture.from_dict(model.architecture), model.median_ns) for model in self.whole_models if model.valid
+        )
