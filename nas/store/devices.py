@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Column, Row, Select, func, insert, select, update
 
 from nas.documents import validate
-from nas.errors import InvalidInput, NotFound
+from nas.errors import NotFound
+from nas.latency.device import Device
 from nas.store.database import Database, Section, insert_unless_there
 from nas.store.records import LatencyTableRecord
 from nas.store.tables import devices, latency_tables
@@ -65,7 +66,7 @@ class Devices(Section):
             "device": device_name,
             "workload_key": validate(Workload, document.get("workload"), "latency_table.workload").key,
             "space": plain_text(document.get("space"), "latency_table.space"),
-            "fingerprint": _fingerprint(document.get("device")),
+            "fingerprint": Device.from_dict(document.get("device"), "latency_table.device").fingerprint,
             "summary": plain(summary or {}, "summary"),
             "document": document,
         }
@@ -114,11 +115,3 @@ class Devices(Section):
     def _first(self, statement: Select[Any]) -> Row[Any] | None:
         with self._database.read() as connection:
             return connection.execute(statement).first()
-
-
-def _fingerprint(device: Any) -> str:
-    if not isinstance(device, dict):
-        raise InvalidInput.of("latency_table.device", device, "the device measured", "add `device`")
-    from nas.latency.device import Device
-
-    return validate(Device, device, "latency_table.device").fingerprint
