@@ -20,7 +20,7 @@ from nas.errors import PocketformerError
 from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import load_dataset
 from nas.quality.training import TrainingPlan, train
-from nas.search.loop import Evaluation
+from nas.search.evaluation import Evaluation
 
 log = logging.getLogger(__name__)
 

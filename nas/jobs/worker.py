@@ -16,7 +16,8 @@ from nas.jobs.catalogue import reference_of
 from nas.jobs.context import JobContext
 from nas.jobs.evaluation import Assignment, EvaluationProcesses
 from nas.quality.datasets import dataset_info
-from nas.search.loop import Evaluation, SearchLoop
+from nas.search.evaluation import Evaluation
+from nas.search.loop import SearchLoop
 from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
 from nas.store.records import (
     JobRecord,

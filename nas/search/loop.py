@@ -7,11 +7,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
+from nas.search.evaluation import Evaluation
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
 
 log = logging.getLogger(__name__)
@@ -20,18 +20,6 @@ DEATHS_ALLOWED = 3
 """How often the process of one evaluation may die (memory, a kill) before the trial counts as failed."""
 POLL_S = 0.5
 """How often the loop looks whether it should stop while evaluations run."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What evaluating one candidate gave. Either `metrics` or `error` is set."""
-
-    metrics: Mapping[str, float] | None
-    """The metrics that training gave (the costs are known already)."""
-    training: Mapping[str, Any] | None
-    weights: bytes | None
-    error: str | None
-    duration_s: float
 
 
 class Recorder(Protocol):

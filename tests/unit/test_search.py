@@ -11,7 +11,8 @@ import pytest
 
 from nas.costs import costs_of, reach
 from nas.errors import InvalidInput
-from nas.search.loop import Evaluation, SearchLoop
+from nas.search.evaluation import Evaluation
+from nas.search.loop import SearchLoop
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
 from nas.search.proposer import Proposer, RecordedTrial
 from nas.search.samplers import SAMPLERS

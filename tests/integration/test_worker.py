@@ -1,0 +1,192 @@
+"""The worker on real data: the same job twice, killed and taken over, cancelled, stopped, failing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.architecture import Architecture
+from nas.export.weights import load_weights
+from nas.jobs.catalogue import submit
+from nas.jobs.report import describe_job, front_of
+from nas.jobs.worker import Worker
+from nas.models import build_model
+from nas.quality.datasets import load_dataset
+from nas.quality.score import evaluate
+from nas.store.records import JobState, TrialState
+from nas.store.store import Store
+from tests.integration.api_examples import job_document
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
+    store.migrate()
+    yield store
+    store.close()
+
+
+def queued(store, **changes):
+    return submit(store, job_document(**{"budget": {"trials": 6}, "sampler": "tpe", **changes}))[0]
+
+
+def record(store, job):
+    return [
+        (t.number, t.state, t.architecture_id, t.skip_reason, t.same_as, t.metrics.get("error_rate"), t.weights_sha256)
+        for t in store.trials(job.id)
+    ]
+
+
+def test_two_runs_of_one_job_give_the_same_trials_scores_and_weights(store):
+    first, second = queued(store), queued(store)
+    worker = Worker(store, processes=1)
+    assert worker.run_job(first.id).state is JobState.SUCCEEDED
+    assert worker.run_job(second.id).state is JobState.SUCCEEDED
+    assert record(store, first) == record(store, second)
+    assert store.counts(first.id).complete == 6
+
+
+def test_two_processes_give_the_same_trials_on_every_run(store):
+    first, second = queued(store), queued(store)
+    for job in (first, second):
+        Worker(store, processes=2).run_job(job.id)
+    assert record(store, first) == record(store, second)
+
+
+def test_stored_weights_score_what_the_trial_says(store):
+    job = queued(store, budget={"trials": 2})
+    Worker(store, processes=1).run_job(job.id)
+    dataset = load_dataset("language-identification")
+    for trial in store.trials(job.id, state=TrialState.COMPLETE):
+        model = build_model(Architecture.from_dict(trial.architecture))
+        load_weights(model, store.artifact(trial.weights_sha256))
+        again = evaluate(model, dataset, "validation", 16)
+        assert again["error_rate"] == pytest.approx(trial.metrics["error_rate"], abs=1e-6)
+        assert again["loss"] == pytest.approx(trial.metrics["loss"], abs=1e-6)
+
+
+def test_the_reference_point_is_fixed_when_the_job_starts(store):
+    job = queued(store, budget={"trials": 2})
+    assert job.reference is None
+    Worker(store, processes=1).run_job(job.id)
+    reference = store.job(job.id).reference
+    assert reference["point"]["parameters"] == 24000  # the limit, below what the space reaches
+    assert reference["ideal"] == {"error_rate": 0.0, "parameters": 6059}
+    summary = describe_job(store, store.job(job.id))
+    assert 0 <= summary["progress"]["hypervolume"] <= 1
+    assert front_of(store, store.job(job.id))["members"]
+
+
+def worker_process(database: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "nas.cli", "worker", "--database", f"sqlite:///{database}", "--processes", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def until(condition, timeout_s=90.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> set[int]:
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.add(int(entry.name))
+    return found
+
+
+def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained_twice(store, tmp_path):
+    steps = {"steps": 40, "batch_size": 8}
+    task = {"dataset": "language-identification", "metric": "error_rate", "training": steps}
+    undisturbed = queued(store, task=task, budget={"trials": 10})
+    Worker(store, processes=2).run_job(undisturbed.id)
+
+    job = queued(store, task=task, budget={"trials": 10})
+    database = tmp_path / "nas.db"
+    for finished_before_the_kill in (2, 5):
+        process = worker_process(database)
+        until(lambda n=finished_before_the_kill: store.counts(job.id).complete >= n)
+        children = children_of(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        recorded = {t.number: t for t in store.trials(job.id) if t.state.is_final}
+        assert store.job(job.id).state is JobState.RUNNING
+        until(
+            lambda pids=children: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10
+        )
+        assert len(recorded) >= finished_before_the_kill
+    process = worker_process(database)
+    until(lambda: store.job(job.id).state.is_final)
+    process.terminate()
+    process.wait(timeout=20)
+    assert store.job(job.id).state is JobState.SUCCEEDED
+    after = {t.number: t for t in store.trials(job.id)}
+    assert all(after[number] == trial for number, trial in recorded.items())  # to the byte: never evaluated again
+    assert sorted(after) == list(range(len(after)))
+    assert record(store, job) == record(store, undisturbed)
+
+
+def test_a_cancelled_job_stops_and_its_running_trials_are_closed(store):
+    job = queued(
+        store,
+        task={"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 100_000}},
+    )
+    thread = threading.Thread(target=Worker(store, processes=1).run_job, args=(job.id,))
+    thread.start()
+    until(lambda: store.counts(job.id).running == 1)
+    store.request_cancel(job.id)
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert store.job(job.id).state is JobState.CANCELLED
+    assert store.counts(job.id).running == 0
+
+
+def test_a_stopped_worker_hands_its_job_to_the_next_at_once(store):
+    job = queued(store)
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(store, processes=1, lease_s=600).run, args=(stop,))
+    thread.start()
+    until(lambda: store.counts(job.id).complete >= 1)
+    stop.set()
+    thread.join(timeout=30)
+    assert store.job(job.id).state is JobState.RUNNING
+    assert Worker(store, processes=1).run_once()
+    assert store.job(job.id).state is JobState.SUCCEEDED
+
+
+def test_a_job_whose_data_are_not_the_ones_it_was_submitted_with_fails_and_says_so(store):
+    job = queued(store, budget={"trials": 2})
+    document = {**job.document, "dataset": {**job.document["dataset"], "sha256": "0" * 64}}
+    other, _ = store.add_job("other data", document)
+    ended = Worker(store, processes=1).run_job(other.id)
+    assert ended.state is JobState.FAILED
+    assert "sha256" in ended.reason
+
+
+def test_training_that_diverges_is_a_failed_trial_with_its_reason(store):
+    plan = {"steps": 30, "batch_size": 8, "learning_rate": 1.0}
+    job = queued(
+        store,
+        task={"dataset": "language-identification", "metric": "error_rate", "training": plan},
+        budget={"trials": 3},
+    )
+    ended = Worker(store, processes=1).run_job(job.id)
+    failed = store.trials(job.id, state=TrialState.FAILED)
+    assert store.counts(job.id).complete + len(failed) == 3
+    assert all("loss is" in t.error for t in failed)
+    assert ended.state.is_final
