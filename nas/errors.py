@@ -46,7 +46,7 @@ class InvalidInput(PocketformerError, ValueError):
     def under(self, prefix: str) -> InvalidInput:
         """Return the same problems with every field path below `prefix`."""
         return type(self)(
-            Problem(f"{prefix}.{p.field}" if p.field else prefix, p.value, p.allowed, p.next_step)
+            Problem(".".join(filter(None, (prefix, p.field))), p.value, p.allowed, p.next_step)
             for p in self.problems
         )
 

@@ -27,6 +27,12 @@ def test_softmax_attention_costs_four_projections_and_two_products_of_all_pairs(
     assert macs_of_sub_block(attention("softmax", heads=heads), WORKLOAD) == expected
 
 
+def test_a_sub_block_too_large_for_any_memory_costs_what_the_formula_says():
+    d = 200_000
+    block = SubBlock.of("attention", hidden_size=d, norm_position="pre", attention="softmax", heads=4)
+    assert macs_of_sub_block(block, WORKLOAD) == 4 * T * d * d + 2 * T * T * d + 5 * T * d
+
+
 def test_fvcore_alone_would_miss_the_attention_of_the_example_in_its_documentation():
     block = SubBlock.of("attention", hidden_size=256, norm_position="pre", attention="softmax", heads=4)
     assert macs_of_sub_block(block, Workload(input_length=128)) == 41_943_040 + 5 * 128 * 256
