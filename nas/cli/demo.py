@@ -73,9 +73,7 @@ def demo(
         bool, typer.Option("--exit", help="Stop at the end; the exit code says whether everything agreed.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the service; 0 takes a free one.")] = 0,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo keeps what it finds.")] = Path(
-        "data/demo"
-    ),
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo keeps what it finds.")] = Path("data/demo"),
     space: Annotated[str, typer.Option(metavar="NAME", help="The search space.")] = "text-encoder",
     trials: Annotated[int, typer.Option(min=1, max=1000, help="How many candidates to train.")] = 30,
     steps: Annotated[
@@ -174,7 +172,7 @@ def provide_table(client: Client, space: SearchSpace, workload: Workload) -> Non
             table = measure_table(DEVICE, space, workload)
             missing = LatencyPredictor(table).missing(space)
             reason = f"{len(missing)} entries came to no valid result" if missing else None
-        except MeasurementFailed as error:
+        except (MeasurementFailed, InvalidInput) as error:  # invalid: too few whole models to correct by
             reason = str(error)
         if reason is None:
             summary = keep_table(client, table)
@@ -202,9 +200,7 @@ def print_front(job: dict[str, Any], front: dict[str, Any], url: str) -> None:
         f"{skipped['duplicate']} seen before, {skipped['over_limit']} over the limit"
     )
     knee = next(member for member in front["members"] if member["number"] == front["knee"])
-    print(
-        f"     Knee: trial {knee['number']}, {knee['architecture_id']}: {architecture_text(knee['architecture'])}"
-    )
+    print(f"     Knee: trial {knee['number']}, {knee['architecture_id']}: {architecture_text(knee['architecture'])}")
     print(f"     Dashboard: {url}{job['links']['page']}")
 
 
@@ -219,9 +215,7 @@ def rebuild_in_fresh_process(file: Path) -> dict[str, Any]:
         others = [row for row in rebuilt["rows"] if row not in slow]
         if not slow or not all(row["agrees"] for row in others) or attempt == ATTEMPTS:
             break
-        print(
-            f"     Measured {slow[0]['rebuilt']:.4g} ms, predicted {slow[0]['recorded']:.4g} ms: {slow[0]['note']}"
-        )
+        print(f"     Measured {slow[0]['rebuilt']:.4g} ms, predicted {slow[0]['recorded']:.4g} ms: {slow[0]['note']}")
         print(f"     Measuring again in {PAUSE_S:.0f} s.", flush=True)
         time.sleep(PAUSE_S)
     return rebuilt
@@ -235,9 +229,7 @@ def _verify(file: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "nas.cli", "score", str(file.resolve()), "--verify", "--json"]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("POCKETFORMER_")}
     with tempfile.TemporaryDirectory() as elsewhere:
-        done = subprocess.run(
-            command, cwd=elsewhere, env=surroundings, stdout=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=elsewhere, env=surroundings, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout:
         raise PocketformerError(f"`nas score {file} --verify` failed with exit code {done.returncode}.")
     result: dict[str, Any] = json.loads(done.stdout)

@@ -53,7 +53,7 @@ def list_devices(
         [d["name"], d["hardware"], f"{d['runtime']} {d['runtime_version']}", d["threads"], len(d["tables"])]
         for d in devices
     ]
-    print_table(table_of(None, columns, rows))
+    print_table(table_of(columns, rows))
 
 
 @app.command("show", epilog=example("nas device show this-machine"))
@@ -70,7 +70,7 @@ def show(
         print_json(device)
         return
     facts = [[key, value] for key, value in device.items() if key != "tables"]
-    print_table(table_of(None, ["", ""], facts))
+    print_table(table_of(["", ""], facts))
     print_tables(device["tables"])
 
 
@@ -145,9 +145,7 @@ def verify(
 
 @app.command("add", epilog=example("nas device add table.json"))
 def add(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A latency table (JSON) or a device (YAML or JSON).")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A latency table (JSON) or a device (YAML or JSON).")],
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
@@ -178,7 +176,6 @@ def print_comparison(rows: list[dict[str, Any]]) -> None:
     columns = ["architecture", " predicted [ms]", " 90 %", " measured [ms]", " difference", "agrees", ""]
     print_table(
         table_of(
-            None,
             columns,
             (
                 [
@@ -218,7 +215,7 @@ def print_tables(summaries: list[dict[str, Any]]) -> None:
         ]
         for s in summaries
     ]
-    print_table(table_of(None, columns, rows))
+    print_table(table_of(columns, rows))
 
 
 def _percent(errors: Mapping[str, float] | None, name: str) -> str:

@@ -18,15 +18,11 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A configuration or an architecture, YAML or JSON.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration or an architecture, YAML or JSON.")],
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="The ONNX file to write.")],
     weights: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", show_default="fetched from where the configuration says", help="The weights."
-        ),
+        typer.Option(metavar="FILE", show_default="fetched from where the configuration says", help="The weights."),
     ] = None,
     input_length: Annotated[
         int | None,

@@ -78,7 +78,7 @@ def list_jobs(
         ]
         for job in jobs
     ]
-    print_table(table_of(None, columns, rows))
+    print_table(table_of(columns, rows))
 
 
 @app.command("show", epilog=example("nas jobs show latest"))
@@ -144,7 +144,7 @@ def trials(
         ]
         for trial in listed
     ]
-    print_table(table_of(None, columns, rows))
+    print_table(table_of(columns, rows))
 
 
 @app.command("config", epilog=example("nas jobs config latest --out knee.yaml"))
@@ -153,9 +153,7 @@ def config(
     trial: Annotated[
         int | None, typer.Option(min=0, show_default="the knee of the front", help="The trial's number.")
     ] = None,
-    form: Annotated[
-        Literal["yaml", "json"], typer.Option("--format", help="The same document either way.")
-    ] = "yaml",
+    form: Annotated[Literal["yaml", "json"], typer.Option("--format", help="The same document either way.")] = "yaml",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it here instead of printing it.")] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the trained weights here.")] = None,
     url: UrlOption = DEFAULT_URL,
@@ -263,7 +261,7 @@ def _print_job(job: dict[str, Any], url: str) -> None:
         ["sampler", f"{job['sampler']}, seed {job['seed']}"],
         ["dashboard", f"{url.rstrip('/')}{job['links']['page']}"],
     ]
-    print_table(table_of(None, ["", ""], rows))
+    print_table(table_of(["", ""], rows))
 
 
 def _write(path: Path, content: bytes) -> None:

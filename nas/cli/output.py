@@ -56,15 +56,15 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
-def table_of(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Return a table; columns whose name begins with a space are numbers, and stand to the right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=any(c.strip() for c in columns))
     for column in columns:
-        table.add_column(column.strip(), justify="right" if column.startswith(" ") else "left", overflow="fold")
+        table.add_column(Text(column.strip()), justify="right" if column.startswith(" ") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_visible(text_of(value))) for value in row))
     return table
@@ -99,7 +99,7 @@ def front_table(front: Mapping[str, Any]) -> Table:
         ]
         for member in front["members"]
     ]
-    return table_of(None, [*columns, *(f" {name}" for name in costs), "architecture"], rows)
+    return table_of([*columns, *(f" {name}" for name in costs), "architecture"], rows)
 
 
 def _heading(objective: Mapping[str, Any]) -> str:

@@ -38,9 +38,7 @@ class Place(Protocol):
     def latency_table(self, device: str, version: int) -> Document:
         """Return one whole latency table."""
 
-    def score(
-        self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]
-    ) -> Document:
+    def score(self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]) -> Document:
         """Return costs and predicted latencies of one architecture."""
 
 
@@ -90,9 +88,7 @@ class Database:
         """Return one whole latency table."""
         return self._store.latency_table(device, version).document or {}
 
-    def score(
-        self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]
-    ) -> Document:
+    def score(self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]) -> Document:
         """Return costs and predicted latencies of one architecture."""
         from nas.architecture import Architecture
         from nas.documents import validate

@@ -36,24 +36,18 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A configuration or an architecture, YAML or JSON.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration or an architecture, YAML or JSON.")],
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Rebuild the model from the configuration and compare it; 1 if it differs."),
     ] = False,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", show_default="fetched from where the configuration says", help="The weights."
-        ),
+        typer.Option(metavar="FILE", show_default="fetched from where the configuration says", help="The weights."),
     ] = None,
     device: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", show_default="every one with a fitting table", help="Devices to predict for."
-        ),
+        typer.Option(metavar="NAME", show_default="every one with a fitting table", help="Devices to predict for."),
     ] = None,
     input_length: Annotated[
         int | None,
@@ -147,7 +141,7 @@ def print_rebuilt(rebuilt: dict[str, Any]) -> None:
         ]
         for row in rebuilt["rows"]
     ]
-    print_table(table_of(None, ["", " recorded", " rebuilt", "tolerance", "agrees", ""], rows))
+    print_table(table_of(["", " recorded", " rebuilt", "tolerance", "agrees", ""], rows))
     print("Everything agrees." if rebuilt["agrees"] else "Not everything agrees.")
 
 
@@ -156,9 +150,7 @@ def _exact_text(value: Any) -> str:
     return f"{value:.7g}" if isinstance(value, float) else text_of(value)
 
 
-def _scored(
-    place: Place, architecture: Architecture, workload: Workload, devices: list[str] | None
-) -> dict[str, Any]:
+def _scored(place: Place, architecture: Architecture, workload: Workload, devices: list[str] | None) -> dict[str, Any]:
     subject, work = architecture.to_dict(), workload.model_dump(mode="json")
     result = place.score(subject, work, devices or [])
     if devices is None:
@@ -177,4 +169,4 @@ def _print_score(result: dict[str, Any], workload: Workload) -> None:
         interval = f"{latency['lower_ms']:.4g} to {latency['upper_ms']:.4g}, 90 %"
         rows.append([f"latency_ms@{device}", f"{latency['latency_ms']:.4g} ({interval})"])
     print(f"{result['architecture_id']} at {workload.key}")
-    print_table(table_of(None, ["", " "], rows))
+    print_table(table_of(["", " "], rows))

@@ -35,15 +35,11 @@ def serve(
     ] = False,
     processes: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=256, show_default="1", help="How many candidates the embedded worker trains at once."
-        ),
+        typer.Option(min=1, max=256, show_default="1", help="How many candidates the embedded worker trains at once."),
     ] = None,
     until_stdin_closes: Annotated[
         bool,
-        typer.Option(
-            "--until-stdin-closes", help="Also stop when standard input ends: no server outlives its parent."
-        ),
+        typer.Option("--until-stdin-closes", help="Also stop when standard input ends: no server outlives its parent."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

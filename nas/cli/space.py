@@ -34,7 +34,7 @@ def list_spaces(
         ]
         for space in spaces
     ]
-    print_table(table_of(None, columns, rows))
+    print_table(table_of(columns, rows))
 
 
 @app.command("show", epilog=example("nas space show text-encoder"))
