@@ -134,7 +134,7 @@ class Bench:
                 f"the device has {self._device.runtime_version}."
             )
         self.cpu = start.get("cpu")
-        return _launches(records), [x["quartile_ns"] for x in records if x["graph"] == SENTINEL]
+        return _launches(records), [x["latency_ns"] for x in records if x["graph"] == SENTINEL]
 
 
 def shuffled(names: Sequence[str], rng: random.Random) -> list[str]:
@@ -153,7 +153,7 @@ def _with_sentinels(names: Sequence[str]) -> list[str]:
 
 
 def _launches(records: Sequence[dict[str, Any]]) -> list[Launch]:
-    readings = [(i, x["quartile_ns"]) for i, x in enumerate(records) if x["graph"] == SENTINEL]
+    readings = [(i, x["latency_ns"]) for i, x in enumerate(records) if x["graph"] == SENTINEL]
     result, later = [], 0
     for index, record in enumerate(records):
         if record["graph"] == SENTINEL:
@@ -164,7 +164,7 @@ def _launches(records: Sequence[dict[str, Any]]) -> list[Launch]:
         result.append(
             Launch(
                 graph=record["graph"],
-                latency_ns=record["quartile_ns"],
+                latency_ns=record["latency_ns"],
                 iterations=record["iterations"],
                 interrupted=record["interrupted"],
                 late_early_ratio=record["late_early_ratio"],

@@ -2,8 +2,8 @@
 
 On a shared machine a disturbance only ever adds time, and it comes in bursts from milliseconds to many seconds. So
 the figure is that of the *K-best* scheme (Bryant and O'Hallaron, Computer Systems: A Programmer's Perspective, first
-edition, section 9.4): of launches spread over minutes the three fastest count, if they agree with each other. On a
-calm machine that is the median of all launches, to a few parts in a thousand.
+edition, chapter 9): of launches in random order, spread over the whole run, the three fastest count, if they agree with
+each other. On a calm machine that is close to the median of all launches, which stands beside it.
 """
 
 from __future__ import annotations

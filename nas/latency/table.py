@@ -6,6 +6,7 @@ reads it, and is checked against the launches whenever a document is read: it is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -40,7 +41,10 @@ class WholeModel(Measurement):
     @field_validator("architecture")
     @classmethod
     def _is_an_architecture(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return Architecture.from_dict(value, "").to_dict()
+        try:
+            return Architecture.from_dict(value, "").to_dict()
+        except InvalidInput as error:  # the path to here is put in front of each field by who validates us
+            raise InvalidInput(replace(p, field=p.field.lstrip(".")) for p in error.problems) from error
 
 
 class Sentinel(_Document):

@@ -96,8 +96,8 @@ class Session:
             kept = [wall for wall, _ in samples]
         third = len(kept) // 3
         return {
-            "median_ns": round(statistics.median(kept)),
-            "quartile_ns": round(sorted(kept)[len(kept) // 4]),
+            # The lower quartile: disturbances shorter than a launch only ever add time, too
+            "latency_ns": sorted(kept)[len(kept) // 4],
             "iterations": len(samples),
             "interrupted": interrupted,
             # Of fewer than nine a trend can't be told from noise
