@@ -147,6 +147,13 @@ class Jobs(Section):
             raise NotFound(f"There is no job {job_id!r}.")
         return _record(row)
 
+    def job_with_key(self, idempotency_key: str) -> JobRecord | None:
+        """Return the job that was submitted with this key, if there is one."""
+        plain_text(idempotency_key, "idempotency_key")
+        with self._database.read() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.idempotency_key == idempotency_key)).first()
+        return None if row is None else _record(row)
+
     def jobs(self, after: str | None = None, limit: int = 50) -> tuple[list[JobRecord], str | None]:
         """Return a page of jobs, newest first, and the cursor of the next page (None on the last).
 

@@ -176,9 +176,7 @@ class TrialOutcome:
                 "error", self.error, "a reason for a failed trial, nothing for a complete one", "correct it"
             )
         if not (math.isfinite(self.duration_s) and self.duration_s >= 0):
-            raise InvalidInput.of(
-                "duration_s", self.duration_s, "a finite number of seconds, 0 or more", "correct it"
-            )
+            raise InvalidInput.of("duration_s", self.duration_s, "a finite number of seconds, 0 or more", "correct it")
 
 
 @dataclass(frozen=True)

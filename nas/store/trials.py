@@ -82,9 +82,7 @@ class Trials(Section):
             check_trial_move(TrialState(_row(connection, job_id, number).state), outcome.state)
             values["weights_sha256"] = None if weights is None else add_artifact(connection, weights)
             values["finished_at"] = Database.now(connection)
-            row = connection.execute(
-                update(trials).where(_is(job_id, number)).values(values).returning(trials)
-            ).one()
+            row = connection.execute(update(trials).where(_is(job_id, number)).values(values).returning(trials)).one()
             _add_trial_event(connection, row)
             return _record(row)
 
@@ -164,9 +162,7 @@ def _row(connection: Connection, job_id: str, number: int) -> Row[Any]:
     return row
 
 
-def _page(
-    statement: Select[Any], job_id: str, after: int, limit: int | None, state: TrialState | None
-) -> Select[Any]:
+def _page(statement: Select[Any], job_id: str, after: int, limit: int | None, state: TrialState | None) -> Select[Any]:
     statement = statement.where(trials.c.job_id == job_id, trials.c.number > within_range(after))
     if state is not None:
         statement = statement.where(trials.c.state == state)

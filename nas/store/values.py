@@ -56,9 +56,7 @@ def check_limit(limit: int, largest: int = 10_000) -> int:
 
 
 def _not_text(field: str) -> InvalidInput:
-    return InvalidInput.of(
-        field, "unprintable text", "text without NUL characters and lone surrogates", "remove them"
-    )
+    return InvalidInput.of(field, "unprintable text", "text without NUL characters and lone surrogates", "remove them")
 
 
 def _texts(value: Any) -> Iterator[str]:

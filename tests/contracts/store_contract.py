@@ -91,6 +91,14 @@ class JobContract:
         with pytest.raises(Conflict, match="'key' was used for the job j-"):
             store.add_job("first", DOCUMENT | {"limit": 0.5}, "key")
 
+    def test_a_job_is_found_by_its_key(self, store: Store) -> None:
+        job, _ = store.add_job("first", DOCUMENT, "key")
+        store.add_job("second", DOCUMENT)
+        assert store.job_with_key("key") == job
+        assert store.job_with_key("other") is None
+        with pytest.raises(InvalidInput, match="idempotency_key"):
+            store.job_with_key("nul \0")
+
     def test_jobs_without_a_key_are_all_different(self, store: Store) -> None:
         assert store.add_job("first", DOCUMENT)[0].id != store.add_job("first", DOCUMENT)[0].id
 

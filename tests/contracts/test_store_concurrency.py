@@ -52,18 +52,17 @@ def claim_all_in_a_process(url: str, worker: str, start: Any, results: Any) -> N
 
 
 def test_eight_threads_claim_each_job_once(store: Store) -> None:
-    ids = {store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(60)}
+    ids = {store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(40)}
     claimed = at_once(8, lambda n: claim_all(store, f"worker-{n}"))
     assert sorted(chain(*claimed)) == sorted(ids)
     assert {store.job(job_id).lease_token for job_id in ids} == {1}
 
 
 def test_eight_processes_claim_each_job_once(store: Store, store_url: str) -> None:
-    ids = {store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(60)}
+    ids = {store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(40)}
     start, results = FORK.Event(), FORK.Queue()
     processes = [
-        FORK.Process(target=claim_all_in_a_process, args=(store_url, f"worker-{n}", start, results))
-        for n in range(8)
+        FORK.Process(target=claim_all_in_a_process, args=(store_url, f"worker-{n}", start, results)) for n in range(8)
     ]
     for process in processes:
         process.start()
@@ -104,7 +103,7 @@ def test_one_number_is_given_to_one_trial(store: Store) -> None:
 
 
 def test_a_result_of_the_old_worker_counts_only_if_it_came_before_the_takeover(store: Store) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = running_job(store, lease_s=0)
         store.add_trial(job.id, 1, new_trial(0))
 
@@ -136,7 +135,7 @@ def test_a_reader_who_follows_the_events_of_all_jobs_misses_none(store: Store) -
                 return
 
     def write(index: int) -> None:
-        for number in range(8):
+        for number in range(5):
             store.add_trial(jobs[index].id, 1, new_trial(number))
             store.finish_trial(jobs[index].id, 1, number, complete(), b"weights %d" % number)
 
@@ -147,7 +146,7 @@ def test_a_reader_who_follows_the_events_of_all_jobs_misses_none(store: Store) -
     reader.join()
     assert results == [None] * 6
     assert seen == store.events_after(None, 0)
-    assert len(seen) == 6 * 2 + 6 * 8 * 2
+    assert len(seen) == 6 * 2 + 6 * 5 * 2
 
 
 def test_a_heartbeat_thread_and_a_writing_thread_share_one_store(store: Store) -> None:
@@ -163,12 +162,12 @@ def test_a_heartbeat_thread_and_a_writing_thread_share_one_store(store: Store) -
 
     with ThreadPoolExecutor(1) as pool:
         beats = pool.submit(beat)
-        for number in range(30):
+        for number in range(15):
             store.add_trial(job.id, 1, new_trial(number))
             store.finish_trial(job.id, 1, number, complete(), None)
         stop.set()
         assert beats.result() > 0
-    assert store.counts(job.id).complete == 30
+    assert store.counts(job.id).complete == 15
 
 
 def test_first_writers_of_one_name_do_not_disturb_each_other(store: Store) -> None:

@@ -28,8 +28,8 @@ def large_job_id(store: Store) -> str:
         first = dict(connection.execute(trials.select().where(trials.c.job_id == job.id)).one()._mapping)
         layer = {"attention": "softmax", "heads": 4, "feed_forward_size": 512}
         first |= {
-            "architecture": {"encoder": {"layers": [layer] * 12}},
-            "training": {"history": [[step, 3.0 - step / 1000] for step in range(100)]},
+            "architecture": {"encoder": {"layers": [layer] * 6}},
+            "training": {"history": [[step, 3.0 - step / 1000] for step in range(20)]},
         }
         rows = [
             first | {"number": number, "state": TrialState.RUNNING if number % 50 == 0 else TrialState.COMPLETE}

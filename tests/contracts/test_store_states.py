@@ -235,7 +235,7 @@ def test_any_order_of_calls_leaves_only_legal_states(empty_sqlite_store: Path) -
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             database=None,

@@ -108,9 +108,7 @@ def test_rows_that_break_a_foreign_key_stop_a_migration_on_sqlite(sqlite_url: st
     store.migrate()
     with database.alter() as connection:  # where the keys are not checked
         connection.execute(
-            text(
-                "INSERT INTO events (job_id, kind, data, created_at) VALUES ('j-none', 'job', '{}', '2026-01-01')"
-            )
+            text("INSERT INTO events (job_id, kind, data, created_at) VALUES ('j-none', 'job', '{}', '2026-01-01')")
         )
     with pytest.raises(PocketformerError, match="foreign keys"):
         store.migrate()

@@ -67,9 +67,7 @@ def upgrade() -> None:
         sa.Column("training", DOCUMENT),
         sa.PrimaryKeyConstraint("job_id", "number", name="pk_trials"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_trials_job_id_jobs"),
-        sa.ForeignKeyConstraint(
-            ["weights_sha256"], ["artifacts.sha256"], name="fk_trials_weights_sha256_artifacts"
-        ),
+        sa.ForeignKeyConstraint(["weights_sha256"], ["artifacts.sha256"], name="fk_trials_weights_sha256_artifacts"),
     )
     op.create_index("ix_trials_job_id_state_number", "trials", ["job_id", "state", "number"])
     op.create_index("ix_trials_job_id_state_skip_reason", "trials", ["job_id", "state", "skip_reason"])
