@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.architecture import TaskShape
 from nas.costs import COST_NAMES, reach
-from nas.errors import InvalidInput, NotFound, PocketformerError, Problem
+from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import JobContext, predictor_of
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
@@ -27,6 +27,11 @@ def submit(store: Store, document: Any, idempotency_key: str | None = None) -> t
     idempotency key was used for another document.
     """
     spec = JobSpec.from_document(document)
+    if idempotency_key is not None and (earlier := store.job_with_key(idempotency_key)) is not None:
+        # A retry is answered by what was submitted, even if a newer latency table would be pinned today
+        if earlier.document["spec"] != spec.to_document():
+            raise Conflict(f"The idempotency key {idempotency_key!r} was used for another job, {earlier.id}.")
+        return earlier, False
     resolved = resolve(store, spec)
     return store.add_job(spec.name, resolved, idempotency_key)
 
@@ -60,7 +65,7 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
         if all(devices) and all(tables):
             versions = {name: table[0] for name, table in zip(spec.devices, tables, strict=True)}
             document = {
-                "spec": spec.model_dump(mode="json", exclude_none=True),
+                "spec": spec.to_document(),
                 "search_space": space.to_document(),
                 "dataset": {"name": info.name, "version": info.version, "sha256": info.sha256},
                 "task_shape": {

@@ -67,3 +67,7 @@ class JobSpec(_Document):
     def from_document(cls, document: Any) -> JobSpec:
         """Build from plain values; raise `InvalidInput` with one problem for each wrong field."""
         return validate(cls, document)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the document that `from_document` takes, every default written out, as plain JSON values."""
+        return self.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,92 @@
+"""Submitting a job: what is pinned, what a retry gets, and which limits are refused before anything is written."""
+
+import pytest
+
+from nas.costs import reach
+from nas.errors import Conflict, InvalidInput
+from nas.jobs.catalogue import submit
+from nas.space import SearchSpace
+from nas.store.store import Store
+from nas.workload import Workload
+from tests.integration.api_examples import job_document
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
+    store.migrate()
+    yield store
+    store.close()
+
+
+def test_a_retry_with_the_same_key_gets_the_first_job_and_another_job_a_conflict(store):
+    first, created = submit(store, job_document(), "key")
+    assert created
+    assert submit(store, job_document(), "key") == (first, False)
+    with pytest.raises(Conflict, match=first.id):
+        submit(store, job_document(seed=1), "key")
+    assert len(store.jobs()[0]) == 1
+
+
+def test_a_job_pins_its_space_its_data_and_every_default(store):
+    job, _ = submit(store, job_document())
+    assert job.document["search_space"] == SearchSpace.bundled("smoke").to_document()
+    assert job.document["task_shape"] == {"vocabulary_size": 259, "outputs": 35, "max_length": 16}
+    assert len(job.document["dataset"]["sha256"]) == 64
+    assert job.document["spec"]["task"]["training"]["learning_rate"] == 3e-3
+
+
+@pytest.mark.parametrize(
+    ("metric", "operator", "side"),
+    [("parameters", "<=", 0), ("parameters", ">=", 1), ("macs", "<=", 0), ("size_mb", ">=", 1)],
+)
+def test_a_limit_that_nothing_meets_is_refused_with_a_value_that_can_be_met(store, metric, operator, side):
+    document = job_document()
+    job, _ = submit(store, document)  # so that the shape of the task is known
+    space = SearchSpace.bundled("smoke").for_task(
+        type(SearchSpace.bundled("smoke").task_shape)(**job.document["task_shape"])
+    )
+    extreme = reach(space, metric, Workload(input_length=16))[side][0]
+    beyond = extreme * 0.9 if operator == "<=" else extreme * 1.1
+    with pytest.raises(InvalidInput) as caught:
+        submit(store, {**document, "constraints": [f"{metric} {operator} {beyond}"]})
+    (problem,) = caught.value.problems
+    assert problem.field == "constraints[0]"
+    suggested = problem.next_step.split("change the limit to ")[1].split(", or")[0]
+    assert submit(store, {**document, "constraints": [suggested]})[1]
+
+
+def test_every_wrong_name_is_told_at_once_and_nothing_is_written(store):
+    document = job_document(
+        search_space="huge", task={"dataset": "imagenet", "metric": "error_rate"}, devices=["toaster"]
+    )
+    with pytest.raises(InvalidInput) as caught:
+        submit(store, document)
+    assert {p.field for p in caught.value.problems} == {"search_space", "task.dataset", "devices[0]"}
+    assert store.jobs() == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("budget", "field"),
+    [
+        ({"trials": 0}, "budget.trials"),
+        ({"trials": -3}, "budget.trials"),
+        ({}, "budget.trials"),
+        ({"trials": 5, "hours": 0}, "budget.hours"),
+        ({"trials": 2.5}, "budget.trials"),
+        ({"trials": "many"}, "budget.trials"),
+        ({"trials": True}, "budget.trials"),
+    ],
+)
+def test_a_wrong_budget_is_refused_by_field(store, budget, field):
+    with pytest.raises(InvalidInput) as caught:
+        submit(store, job_document(budget=budget))
+    assert caught.value.problems[0].field == field
+
+
+def test_a_missing_budget_is_refused_by_field(store):
+    document = job_document()
+    del document["budget"]
+    with pytest.raises(InvalidInput) as caught:
+        submit(store, document)
+    assert caught.value.problems[0].field == "budget"
