@@ -39,10 +39,3 @@ class Server(uvicorn.Server):
         """End the event streams, then everything else."""
         self.app_services.news.close()
         await super().shutdown(sockets)
-
-
-def serve(settings: Settings) -> bool:
-    """Serve until the process is told to stop; return whether the service came up at all."""
-    server = Server(settings)
-    server.run()
-    return server.started

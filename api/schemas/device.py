@@ -14,7 +14,10 @@ class TableErrors(Answer):
 
     mean_absolute_percent: float
     within_7_percent: float = Field(ge=0, le=1, description="Share of the models within ±7 %.")
+    within_15_percent: float = Field(ge=0, le=1, description="Share of the models within ±15 %.")
     bias_percent: float = Field(description="Mean signed error; above 0 the prediction is too slow.")
+    interval_percent: float = Field(description="Half the width of the 90 % interval around a prediction.")
+    whole_models: int = Field(description="How many models these figures come from.")
 
 
 class TableSummary(Answer):
@@ -30,7 +33,7 @@ class TableSummary(Answer):
     entries: int
     invalid_entries: int = Field(description="Entries that never settled; they are kept, and never used.")
     whole_models: int
-    errors: TableErrors | None = Field(description="Null without enough whole models to judge by.")
+    errors: TableErrors
 
 
 class TableList(Answer):
