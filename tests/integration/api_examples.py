@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 
+from nas.costs import parameters_of_sub_block
 from nas.export.weights import weights_to_bytes
 from nas.jobs.context import JobContext
-from nas.models import build_model
+from nas.latency.bench import PROTOCOL
+from nas.latency.device import Device
+from nas.latency.measurement import Launch, Measurement
+from nas.latency.plan import sub_blocks_of, whole_models_of
+from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
+from nas.models import build_model, sub_blocks
+from nas.space import SearchSpace
 from nas.store.records import JobRecord, NewTrial, SkipReason, TrialOutcome, TrialState
 from nas.store.store import Store
+from nas.workload import Workload
 
 
 def job_document(**changes: Any) -> dict[str, Any]:
@@ -112,6 +121,36 @@ def device_document(name: str = "bench-board") -> dict[str, Any]:
         "clock": "unmanaged",
         "system": "Linux 6.1",
     }
+
+
+def latency_table(device: str, space: SearchSpace, workload: Workload) -> dict[str, Any]:
+    """Return a valid table as if measured: whole models run 5 % slower than their parts, and 2 µs longer."""
+    latencies_ns = {
+        block: 3_000 + parameters_of_sub_block(block) * (2 if block.kind == "attention" else 1)
+        for block in sub_blocks_of(space)
+    }
+    models = whole_models_of(space, count=8, seed=0)
+    whole_ns = {m.id: 2_000 + 1.05 * sum(latencies_ns[block] for block in sub_blocks(m)) for m in models}
+    table = LatencyTable(
+        protocol=PROTOCOL,
+        device=Device.from_dict(device_document(device)),
+        recipe="example",
+        workload=workload,
+        space=space.name,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        circumstances=Circumstances(cpu=0, duration_s=1.0, load_average=None),
+        sentinel=Sentinel(readings_ns=(1000,), calm_ns=1000),
+        entries={b.key: Entry(**_measured(b.key, ns).model_dump()) for b, ns in latencies_ns.items()},
+        whole_models=tuple(
+            WholeModel(architecture=m.to_dict(), **_measured(m.id, whole_ns[m.id]).model_dump()) for m in models
+        ),
+    )
+    return table.to_dict()
+
+
+def _measured(graph: str, latency_ns: float) -> Measurement:
+    launch = Launch(graph, round(latency_ns), 100, 0, 1.0, 0.0, 1000)
+    return Measurement.of([launch] * 5, 1000)
 
 
 def space_document(**encoder: Any) -> dict[str, Any]:
