@@ -155,7 +155,7 @@ def add(
     from nas.latency.device import Device
     from nas.latency.table import LatencyTable
 
-    raw = read_file(file)
+    raw = read_file(file, MAX_TABLE_BYTES)
     large = len(raw) > 100_000  # a table; no device is so large, and no person writes one
     document = parse_json(raw, file.name, MAX_TABLE_BYTES) if large else parse_document(raw, file.name)
     with opened_place(url, database) as place:

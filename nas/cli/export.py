@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import BatchOption, example
+from nas.cli.options import BatchOption, example, read_file
 from nas.cli.output import note
 from nas.cli.score import find_weights, read_config_file, read_subject
 
@@ -42,7 +42,7 @@ def export(
     if config is not None and (config.weights is not None or weights is not None):
         content = find_weights(config, weights)
     elif weights is not None:
-        content = weights.read_bytes()
+        content = read_file(weights)
     else:
         note("No weights: the model is written untrained.")
     export_onnx(architecture, content, onnx, workload)

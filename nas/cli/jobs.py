@@ -181,7 +181,7 @@ def watch(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: Json
         _watch(client, _id(client, job), as_json)
 
 
-@app.command("cancel", epilog=example("nas jobs cancel j-0123456789abcdef0123"))
+@app.command("cancel", epilog=example("nas jobs cancel latest"))
 def cancel(job: JobToName, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     """Stop a job; what it has found so far stays."""
     with opened_client(url) as client:

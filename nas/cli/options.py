@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.errors import InvalidInput
+from nas.errors import InvalidInput, TooLarge
 
 if TYPE_CHECKING:
     from nas.client import Client
@@ -94,16 +94,20 @@ def workload_of(batch: int, input_length: int) -> Workload:
 
 def read_document(path: Path) -> dict[str, Any]:
     """Return the YAML or JSON mapping in a file; raise `InvalidInput` naming the file."""
-    from nas.documents import parse_document
+    from nas.documents import MAX_BYTES, parse_document
 
-    return parse_document(read_file(path), path.name)
+    return parse_document(read_file(path, MAX_BYTES), path.name)
 
 
-def read_file(path: Path) -> bytes:
-    """Return a file's bytes; raise `InvalidInput` where there is none that can be read."""
+def read_file(path: Path, limit_bytes: int = 2_000_000_000) -> bytes:
+    """Return a file's bytes; raise `InvalidInput` where there is none that can be read, or a longer one."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
     except OSError as error:
         raise InvalidInput.of(
             "file", str(path), "a file that can be read", f"check the path ({error.strerror})"
         ) from error
+    if len(content) > limit_bytes:
+        raise TooLarge.of("file", str(path), f"at most {limit_bytes} bytes", "give a smaller file")
+    return content

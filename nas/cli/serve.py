@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    epilog = example("nas serve --embedded-worker --processes 2", "nas serve --host 0.0.0.0 --port 80")
+    epilog = example("nas serve --embedded-worker --processes 2", "nas serve --port 8080")
     app.command("serve", epilog=epilog)(serve)
 
 
