@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from api.installed import version_of
 from api.metrics import JobsByState, RequestMetrics
-from api.middleware import Around, BodyLimit
+from api.middleware import Around, BodyLimit, OwnNames
 from api.news import News
 from api.openapi import describe
 from api.problems import handle_problems
@@ -47,6 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     handle_problems(app)
     app.add_middleware(BodyLimit, limit_of=_limits(settings))
+    if not settings.allow_unauthenticated_network:
+        app.add_middleware(OwnNames)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
     for resource in (search_spaces, devices, datasets, score, jobs, events, trials, health, docs, dashboard):
         app.include_router(resource.router)

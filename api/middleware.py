@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import RequestMetrics
-from api.problems import TOO_LARGE, UNEXPECTED, problem_response
+from api.problems import MISDIRECTED, TOO_LARGE, UNEXPECTED, problem_response
 from api.request_id import HEADER, give_request_id, request_id_of
+from api.settings import OWN_NAMES, is_loopback
 from nas.documents import too_large
+from nas.errors import Problem
 
 _log = logging.getLogger("pocketformer.api")
 
@@ -56,6 +59,34 @@ class Around:
             await problem_response(request_id, UNEXPECTED, detail)(scope, receive, send_with_headers)
         finally:
             self._metrics.answered(scope, status, perf_counter() - started_at)
+
+
+class OwnNames:
+    """Answers only who calls this machine by one of its own names.
+
+    A web page of a stranger can let its own name point at 127.0.0.1, and would then pass a browser's checks and use
+    a service that asks nobody to log in; its name in the Host header gives it away.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host", "")
+            if not is_loopback(_hostname(host)):
+                problem = Problem("Host", host, OWN_NAMES, "call the service by one of these names")
+                answer = problem_response(request_id_of(scope), MISDIRECTED, str(problem), [problem])
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 class _BodyTooLarge(Exception):

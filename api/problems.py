@@ -50,6 +50,7 @@ class Kind:
 UNEXPECTED = Kind(500, "unexpected", "Unexpected error")
 TOO_LARGE = Kind(413, "too-large", "The input is larger than what is taken")
 _METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed", "The method is not taken at this address")
+MISDIRECTED = Kind(421, "misdirected", "The service does not go by that name")
 _UNKNOWN_ROUTE = Kind(404, "unknown-route", "There is no such address")
 
 # The first class that fits decides, so the narrow ones stand first.

@@ -12,6 +12,7 @@ from nas.documents import MAX_BYTES, problems_of
 from nas.errors import InvalidInput
 
 PREFIX = "POCKETFORMER_"
+OWN_NAMES = "127.0.0.1, ::1 or localhost"
 
 
 class Settings(BaseSettings):
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
             raise InvalidInput.of(
                 "host",
                 self.host,
-                "127.0.0.1, ::1 or localhost",
+                OWN_NAMES,
                 "anyone who reaches another address could start, read and cancel jobs, because this service asks "
                 f"nobody to log in; if your network is private, set {PREFIX}ALLOW_UNAUTHENTICATED_NETWORK=true",
             )

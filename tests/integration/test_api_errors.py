@@ -334,6 +334,14 @@ class TestOneShape:
     def test_a_wrong_method_is_answered_with_all_right_ones(self, service: Service) -> None:
         assert service.client.delete("/v1/jobs").headers["allow"] == "GET, POST"
 
+    @pytest.mark.parametrize("name", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "[", ""])
+    def test_a_stranger_whose_name_points_here_is_refused(self, service: Service, name: str) -> None:
+        problem_of(service.client.get("/v1/jobs", headers={"Host": name}), 421)
+
+    @pytest.mark.parametrize("name", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST"])
+    def test_this_machine_goes_by_all_its_names(self, service: Service, name: str) -> None:
+        assert service.client.get("/v1/jobs", headers={"Host": name}).status_code == 200
+
     def test_an_error_nobody_expected_shows_an_id_and_no_more(
         self, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
