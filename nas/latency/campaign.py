@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from nas.latency.bench import Bench, shuffled
 from nas.latency.measurement import Launch, Measurement
 
-LEAST_PASSES = 8
+LEAST_PASSES = 10
 MOST_LAUNCHES = 30
 """Of one graph: what is not settled by then would not be by more."""
-AT_ONCE = 4
+AT_ONCE = 5
 """Passes in one run of the probe, before anything is in doubt."""
 OVERTIME = 3
 """How many times their patience is spent at most, as long as too much is not even valid."""

@@ -20,7 +20,7 @@ from nas.errors import InvalidInput
 BEST = 3
 """How many launches, the fastest ones, count."""
 LEAST_LAUNCHES = 5
-SETTLED_SPREAD = 0.03
+SETTLED_SPREAD = 0.02
 MOST_SPREAD = 0.10
 MOST_LATE_EARLY = 1.05
 CALM_SENTINEL = 1.10

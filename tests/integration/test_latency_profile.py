@@ -48,7 +48,7 @@ def told() -> list[tuple[str, int, int]]:
 
 @pytest.fixture(scope="module")
 def table(told) -> LatencyTable:
-    return profile(SMOKE, WORKLOAD, progress=lambda *news: told.append(news))
+    return profile(SMOKE, WORKLOAD, patience_s=15, progress=lambda *news: told.append(news))
 
 
 def test_a_profile_holds_every_sub_block_and_whole_models_with_all_their_launches(table):
@@ -135,6 +135,7 @@ def test_a_runtime_computes_what_torch_computes_for_every_kind_of_sub_block_and_
     bench.add_model("model", SMOKE.architecture(*_one()), WORKLOAD)
     launches, sentinel_ns = bench.launch([bench.names], lambda: None)
     assert [launch.graph for launch in launches] == [*(kind.key for kind in KINDS), "model"]
+    assert len(sentinel_ns) == 1 + 3  # before the first launch, then after each four, the last four being two
     for launch in launches:
         assert launch.difference < 1e-4, launch.graph
         assert launch.latency_ns > 0
