@@ -179,11 +179,11 @@ class TestBodies:
 
     @pytest.mark.parametrize("name", HOSTILE)
     @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/search-spaces", "/v1/devices", "/v1/score"])
-    def test_malformed_and_hostile_yaml_is_refused_within_seconds(self, service: Service, path: str, name: str) -> None:
+    def test_malformed_and_hostile_yaml_is_refused_at_once(self, service: Service, path: str, name: str) -> None:
         before = service.rows()
-        started = time.monotonic()
+        started = time.process_time()  # the server's too: it is a thread of this process
         answer = service.client.post(path, content=HOSTILE[name], headers={"Content-Type": "application/yaml"})
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < 3
         error = error_of(answer, "body")
         assert "mapping" in error["allowed"] or "UTF-8" in error["allowed"]
         assert service.rows() == before
