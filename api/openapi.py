@@ -37,6 +37,24 @@ _TAKEN = (Device, ScoreRequest)
 """Bodies that are read as documents, so that FastAPI does not see their models."""
 
 
+_JOB = {
+    "name": "which-language",
+    "search_space": "smoke",
+    "task": {
+        "dataset": "language-identification",
+        "metric": "error_rate",
+        "training": {"steps": 100, "batch_size": 32},
+    },
+    "workload": {"batch": 1, "input_length": 64},
+    "objectives": ["error_rate", "macs"],
+    "constraints": ["parameters <= 2e4"],
+    "budget": {"trials": 10},
+    "sampler": "tpe",
+    "seed": 0,
+}
+"""A job that runs anywhere: it needs no device."""
+
+
 def describe(app: FastAPI) -> None:
     """Make `app.openapi()` return the whole description, made once."""
 
@@ -61,6 +79,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
     for placeholder, model in _QUOTED.items():
         schemas[placeholder.__name__] = {"$ref": _REF.format(model=model.__name__)}
     description["components"]["schemas"] = dict(sorted(schemas.items()))
+    schemas[JobSpec.__name__]["examples"] = [_JOB]
     schemas[documents.SearchSpaceDocument.__name__]["examples"] = [bundled_document("smoke")]
     return description
 

@@ -101,6 +101,13 @@ class TestReference:
         assert all(url.startswith((service.url, "data:", "blob:")) for url in asked), asked
         assert complaints == []
 
+    def test_the_examples_of_the_reference_are_taken_as_they_stand(self, service: Service) -> None:
+        schemas = service.client.get("/openapi.json").json()["components"]["schemas"]
+        (job,) = schemas["JobSpec"]["examples"]
+        assert service.client.post("/v1/jobs", json=job).status_code == 201
+        (space,) = schemas["SearchSpaceDocument"]["examples"]
+        assert service.client.post("/v1/search-spaces", json=space | {"name": "copied"}).status_code == 201
+
     def test_every_route_describes_its_answers_and_its_errors_in_the_one_shape(self, service: Service) -> None:
         description = service.client.get("/openapi.json").json()
         components = description["components"]["schemas"]
