@@ -1,7 +1,6 @@
 # One image for both programs of the service: `nas serve` and `nas worker`.
 FROM python:3.11-slim
 
-# fvcore brings iopath, which has no wheel; the C compiler is not needed, git neither.
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1
@@ -20,11 +19,12 @@ COPY nas nas
 COPY api api
 RUN python -m pip install -e '.[datasets,postgres]'
 
-RUN useradd --create-home --uid 10001 pocketformer \
-    && install -d -o pocketformer -g pocketformer /data
+# Started alone, a container keeps its SQLite file here: mount a volume.
+ENV POCKETFORMER_DATABASE_URL=sqlite:////data/pocketformer.db
+RUN useradd --create-home --uid 10001 pocketformer && install -d -o pocketformer -g pocketformer /data
 USER pocketformer
 WORKDIR /data
 
 EXPOSE 8000
 ENTRYPOINT ["nas"]
-CMD ["serve", "--host", "0.0.0.0"]
+CMD ["serve", "--host", "0.0.0.0", "--embedded-worker"]

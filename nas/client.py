@@ -248,9 +248,7 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         return _document(self._request("GET", path, given))
 
-    def _post(
-        self, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None
-    ) -> Document:
+    def _post(self, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None) -> Document:
         refuse_non_finite(body)
         content = None if body is None else json.dumps(body).encode()
         extra = {"Content-Type": "application/json"} if content is not None else {}

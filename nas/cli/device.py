@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.jobs import job_id_of
 from nas.cli.measuring import compare, keep_table, measure_table, newest_table, space_for
 from nas.cli.options import (
     DEFAULT_DATABASE,
@@ -228,5 +229,5 @@ def _front_of(job: str, url: str | None) -> list[Architecture]:
     if url is None:
         raise InvalidInput.of("--url", None, "the address of the job's server", "add it: --job is asked there")
     with opened_client(url) as client:
-        members = client.front(job)["members"]
+        members = client.front(job_id_of(client, job))["members"]
     return [Architecture.from_dict(member["architecture"]) for member in members]

@@ -85,7 +85,7 @@ def list_jobs(
 def show(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     """Show one job and how far it is."""
     with opened_client(url) as client:
-        found = client.job(_id(client, job))
+        found = client.job(job_id_of(client, job))
     if as_json:
         print_json(found)
     else:
@@ -107,7 +107,7 @@ def front(
 ) -> None:
     """Print a job's front, under its own objectives and limits or under others."""
     with opened_client(url) as client:
-        found = client.front(_id(client, job), objectives.split(",") if objectives else None, constraint)
+        found = client.front(job_id_of(client, job), objectives.split(",") if objectives else None, constraint)
     if as_json:
         print_json(found)
     elif not found["members"]:
@@ -128,7 +128,7 @@ def trials(
 ) -> None:
     """List the trials of a job, those that were never trained with the reason."""
     with opened_client(url) as client:
-        found = client.job(_id(client, job))
+        found = client.job(job_id_of(client, job))
         listed = list(client.trials(found["id"], state))
     if as_json:
         print_json({"trials": listed})
@@ -160,7 +160,7 @@ def config(
 ) -> None:
     """Download the configuration of a trial: the file from which its model is rebuilt."""
     with opened_client(url) as client:
-        job_id = _id(client, job)
+        job_id = job_id_of(client, job)
         number = _knee(client, job_id) if trial is None else trial
         text = client.config(job_id, number, form)
         if weights is not None:
@@ -178,18 +178,27 @@ def watch(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: Json
     With --json every event is one line.
     """
     with opened_client(url) as client:
-        _watch(client, _id(client, job), as_json)
+        _watch(client, job_id_of(client, job), as_json)
 
 
 @app.command("cancel", epilog=example("nas jobs cancel latest"))
 def cancel(job: JobToName, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     """Stop a job; what it has found so far stays."""
     with opened_client(url) as client:
-        found = client.cancel_job(_id(client, job))
+        found = client.cancel_job(job_id_of(client, job))
     if as_json:
         print_json(found)
     else:
         print(f"{found['id']} {found['state']}" + ("" if found["state"] == "cancelled" else ", cancelling"))
+
+
+def job_id_of(client: Client, job: str) -> str:
+    """Return the id of a job as a person names it; raise `NotFound` for the newest of none."""
+    if job != LATEST:
+        return job
+    for newest in client.jobs(limit=1):
+        return str(newest["id"])
+    raise NotFound(f"{client.url} has no job yet: submit one with `nas jobs submit job.yaml`.")
 
 
 def follow(client: Client, job_id: str) -> dict[str, Any]:
@@ -218,14 +227,6 @@ def _watch(client: Client, job_id: str, as_json: bool) -> None:
         _print_job(job, client.url)
     if job["state"] != "succeeded":
         raise typer.Exit(1)
-
-
-def _id(client: Client, job: str) -> str:
-    if job != LATEST:
-        return job
-    for newest in client.jobs(limit=1):
-        return str(newest["id"])
-    raise NotFound(f"{client.url} has no job yet: submit one with `nas jobs submit job.yaml`.")
 
 
 def _knee(client: Client, job_id: str) -> int:

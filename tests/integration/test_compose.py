@@ -1,0 +1,154 @@
+"""docker-compose.yml and Dockerfile without Docker: each service's very command and environment, as a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from api_examples import job_document
+from processes import until
+
+from api.settings import PREFIX, Settings
+from nas.client import Client
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+
+
+def interpolated(text: str) -> str:
+    """Return the text with `${NAME:-default}` replaced as Compose does where NAME isn't set."""
+    return re.sub(r"\$\{\w+(?::-([^}]*))?\}", lambda match: match[1] or "", text)
+
+
+def dockerfile() -> list[list[str]]:
+    """Return the image's instructions, lines joined, as [INSTRUCTION, rest]."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [line.split(maxsplit=1) for line in lines]
+
+
+def entrypoint() -> list[str]:
+    """Return the image's entry point, which every service's command follows."""
+    value = next(rest for instruction, rest in dockerfile() if instruction == "ENTRYPOINT")
+    words = yaml.safe_load(value)
+    assert words == ["nas"]
+    return [str(Path(sys.executable).with_name("nas"))]
+
+
+@contextmanager
+def started(name: str, replaced: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a service as Compose would, only host names and ports replaced."""
+
+    def here(text: str) -> str:
+        text = interpolated(text)
+        for old, new in replaced.items():
+            text = text.replace(old, new)
+        return text
+
+    service = SERVICES[name]
+    environment = {key: here(str(value)) for key, value in service["environment"].items()}
+    path = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*entrypoint(), *map(here, service["command"])],
+            env={**path, **environment, "OMP_NUM_THREADS": "1"},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(240)
+def test_the_services_of_the_compose_file_run_a_job_from_end_to_end(postgres_url: str, tmp_path: Path) -> None:
+    # postgresql+psycopg://USER@HOST:PORT/NAME: the fixture's own, in place of the file's
+    declared = interpolated(str(SERVICES["api"]["environment"]["POCKETFORMER_DATABASE_URL"]))
+    replaced = {declared: postgres_url, "8000": "0", "0.0.0.0": "127.0.0.1"}
+    with started("api", replaced, tmp_path) as api:
+        log = tmp_path / "api.log"
+        until(lambda: api.poll() is not None or b"Pocketformer serves" in log.read_bytes(), 90)
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        assert found, log.read_text()
+        with started("worker", replaced, tmp_path), Client(found[0]) as client:
+            client.wait_ready()
+            job = client.submit_job(job_document(constraints=[], budget={"trials": 3}))
+            *_, last = client.events(job["id"])
+            assert last.data["state"] == "succeeded", last.data["reason"]
+            assert len(client.front(job["id"])["members"]) >= 1
+            assert list(tmp_path.glob("**/*.db")) == []  # everything is in PostgreSQL
+
+
+def test_every_variable_of_the_compose_file_is_a_setting() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    assert set(SERVICES["api"]["environment"]) <= known
+    assert SERVICES["worker"]["environment"] == SERVICES["api"]["environment"]
+
+
+def test_the_services_wait_for_each_other_and_nothing_is_lost_with_a_container() -> None:
+    assert SERVICES["api"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert SERVICES["worker"]["depends_on"]["api"]["condition"] == "service_healthy"
+    assert all("healthcheck" in SERVICES[name] for name in ("postgres", "api"))
+    volume = SERVICES["postgres"]["volumes"][0].split(":")[0]
+    assert volume in COMPOSE["volumes"]
+
+
+def test_a_service_that_nobody_logs_in_to_is_published_on_this_machine_alone() -> None:
+    assert [port.startswith("127.0.0.1:") for port in SERVICES["api"]["ports"]] == [True]
+    assert "ports" not in SERVICES["postgres"]
+
+
+def test_the_database_of_the_compose_file_is_the_one_its_services_are_told() -> None:
+    postgres = {key: interpolated(str(value)) for key, value in SERVICES["postgres"]["environment"].items()}
+    expected = "postgresql+psycopg://{POSTGRES_USER}:{POSTGRES_PASSWORD}@postgres:5432/{POSTGRES_DB}"
+    told = interpolated(str(SERVICES["api"]["environment"]["POCKETFORMER_DATABASE_URL"]))
+    assert told == expected.format(**postgres)
+
+
+def test_the_image_is_installed_as_the_makefile_installs() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    torch = re.search(r"^TORCH := (.*)$", makefile, re.MULTILINE)
+    project = re.search(r'^  "(torch[^"]*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert torch
+    assert project
+    assert torch[1] == project[1]
+
+    def steps(text: str) -> list[str]:
+        """Return the arguments of every `pip install`, extras left out."""
+        found = re.findall(r"python -m pip install (.*)$", text, re.MULTILINE)
+        text_of = [re.sub(r"\$\(?(\w+)\)?", lambda m: torch[1] if m[1] == "TORCH" else f"${m[1]}", f) for f in found]
+        return list(dict.fromkeys(re.sub(r"\[.*\]", "", step) for step in text_of))
+
+    image = "\n".join(rest for instruction, rest in dockerfile() if instruction == "RUN")
+    assert steps(image) == steps(makefile)
+    assert len(steps(image)) == 2
+    extras = re.search(r"-e '\.\[(.*)\]'", image)
+    assert extras
+    assert set(extras[1].split(",")) == {"datasets", "postgres"}
+
+
+def test_the_image_holds_what_it_copies_and_runs_as_nobody_special() -> None:
+    instructions = dockerfile()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for instruction, rest in instructions:
+        if instruction == "COPY":
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists()
+                assert f"!{source}" in ignored
+    users = [rest for instruction, rest in instructions if instruction == "USER"]
+    assert users == ["pocketformer"]
+    last_run = max(i for i, (instruction, _) in enumerate(instructions) if instruction == "RUN")
+    assert instructions.index(["USER", "pocketformer"]) > last_run
