@@ -11,12 +11,18 @@ export class ApiError extends Error {
   }
 }
 
-export function get(path) {
-  return ask(path, {});
+export async function get(path) {
+  return (await ask(path, {})).json();
 }
 
-export function post(path) {
-  return ask(path, { method: "POST" });
+export async function post(path) {
+  return (await ask(path, { method: "POST" })).json();
+}
+
+/** Returns [answer, event]: `event` is the number of the job's newest event that the answer knows of, or null. */
+export async function getWithEvent(path) {
+  const response = await ask(path, {});
+  return [await response.json(), /-(\d+)"$/.exec(response.headers.get("ETag") ?? "")?.[1] ?? null];
 }
 
 export function jobPath(id) {
@@ -42,7 +48,7 @@ async function ask(path, options) {
     });
   }
   if (!response.ok) throw await problemOf(response);
-  return response.json();
+  return response;
 }
 
 async function problemOf(response) {

@@ -1,6 +1,11 @@
 // Numbers, durations and dates as a person reads them. Nothing here invents precision: exact integers stay exact.
 
-const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+const PREFIXES = [
+  [1e12, "T"],
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+];
 const NOTHING = "–";
 
 /** Four significant digits, e.g. 0.2143. */
@@ -28,7 +33,9 @@ export function si(value, digits = 3) {
 
 /** The same without trailing zeros, for round numbers such as limits: "2 M". */
 export function siShort(value) {
-  return si(value, 6).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+  return si(value, 6)
+    .replace(/(\.\d*?)0+(?=\D|$)/, "$1")
+    .replace(/\.(?=\D|$)/, "");
 }
 
 /** A share of 1 with three decimals, e.g. 0.560. */
@@ -47,10 +54,18 @@ export function duration(seconds) {
   if (!Number.isFinite(seconds)) return NOTHING;
   if (seconds < 10) return `${significant(seconds, 2)} s`;
   const whole = Math.round(seconds);
-  const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"],
-    [Math.floor(whole / 60) % 60, "min"], [whole % 60, "s"]];
+  const parts = [
+    [Math.floor(whole / 86400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
   const first = parts.findIndex(([amount]) => amount > 0);
-  return parts.slice(first, first + 2).filter(([amount]) => amount > 0).map((part) => part.join(" ")).join(" ");
+  return parts
+    .slice(first, first + 2)
+    .filter(([amount]) => amount > 0)
+    .map((part) => part.join(" "))
+    .join(" ");
 }
 
 /** "3 min ago", or the day for what is older than a week. */

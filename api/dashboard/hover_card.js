@@ -9,16 +9,37 @@ export class HoverCard {
 
   /** Shows the trial beside `box` ({x0, x1, y0, y1} within the offset parent), where there is more room. */
   show(trial, objectives, isKnee, box) {
-    show(this.element,
-      h("p", { class: "hover-title" }, `Trial ${trial.number}`, trial.on_front && h("span", { class: "tag tag-front" }, "on the front"),
-        isKnee && h("span", { class: "tag tag-knee" }, "knee")),
-      h("dl", {}, inOrder(Object.keys(trial.metrics)).filter((name) => !isBound(name)).map((name) => {
-        const metric = describeMetric(name, objectives);
-        return [h("dt", {}, metric.label), h("dd", {}, metric.write(trial.metrics[name]), intervalText(trial, name),
-          metric.quality && h("span", { class: "tag tag-proxy" }, trial.quality_label))];
-      })),
+    show(
+      this.element,
+      h(
+        "p",
+        { class: "hover-title" },
+        `Trial ${trial.number}`,
+        trial.on_front && h("span", { class: "tag tag-front" }, "on the front"),
+        isKnee && h("span", { class: "tag tag-knee" }, "knee"),
+      ),
+      h(
+        "dl",
+        {},
+        inOrder(Object.keys(trial.metrics))
+          .filter((name) => !isBound(name))
+          .map((name) => {
+            const metric = describeMetric(name, objectives);
+            return [
+              h("dt", {}, metric.label),
+              h(
+                "dd",
+                {},
+                metric.write(trial.metrics[name]),
+                intervalText(trial, name),
+                metric.quality && h("span", { class: "tag tag-proxy" }, trial.quality_label),
+              ),
+            ];
+          }),
+      ),
       h("p", { class: "hover-summary" }, summary(trial.architecture)),
-      layerLines(trial.architecture));
+      layerLines(trial.architecture),
+    );
     this.element.hidden = false;
     this.#place(box);
   }
@@ -45,5 +66,9 @@ export function intervalText(trial, name) {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return null;
   const metric = describeMetric(name);
   const write = (value) => metric.write(value).replace(/ \S+$/, "");
-  return h("span", { class: "interval", title: "90 % interval of the prediction" }, ` ${write(low)}–${write(high)}`);
+  return h(
+    "span",
+    { class: "interval", title: "90 % interval of the prediction" },
+    ` ${write(low)}–${write(high)}`,
+  );
 }

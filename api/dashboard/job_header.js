@@ -23,23 +23,34 @@ export class JobHeader {
     this.dialog = cancelDialog(cancelled);
     this.#cancel.textContent = "Cancel job";
     this.#cancel.addEventListener("click", () => this.dialog.open(this.job));
-    show(this.element,
+    show(
+      this.element,
       h("nav", { "aria-label": "Breadcrumb", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
       h("div", { class: "job-title" }, this.#title, this.#state, this.#link, this.#cancel),
-      this.#about, this.#reason,
-      h("div", { class: "job-numbers" }, this.#progress, this.#figures), this.#asked, this.dialog.element);
+      this.#about,
+      this.#reason,
+      h("div", { class: "job-numbers" }, this.#progress, this.#figures),
+      this.#asked,
+      this.dialog.element,
+    );
   }
 
   /** Draws the summary of the job; `connection` is "open" or "lost". */
-  draw(job, connection) {
+  draw(job, { connection, cancelling }) {
     this.job = job;
     setText(this.#title, job.name);
-    this.#part("state", [job.state, job.cancel_requested], () => show(this.#state, stateBadge(job.state)));
+    const stopping = cancelling && !isFinal(job);
+    this.#part("state", [job.state, stopping], () =>
+      show(this.#state, stateBadge(job.state, stopping ? "cancelling…" : job.state)),
+    );
     setText(this.#link, isFinal(job) ? "" : connection === "lost" ? "connection lost, trying again" : "live");
     this.#link.dataset.state = connection;
-    this.#cancel.hidden = isFinal(job);
-    this.#part("about", [when(job.created_at).textContent, job.finished_at], () => show(this.#about, aboutOf(job)));
-    const reason = job.reason ?? (job.state === "queued" ? "Waits for a worker. If none runs, start one with `nas worker`." : "");
+    this.#cancel.hidden = isFinal(job) || stopping;
+    this.#part("about", [when(job.created_at).textContent, job.finished_at], () =>
+      show(this.#about, aboutOf(job)),
+    );
+    const reason =
+      job.reason ?? (job.state === "queued" ? "Waits for a worker. If none runs, start one: nas worker" : "");
     setText(this.#reason, reason);
     this.#reason.hidden = !reason;
     this.#reason.classList.toggle("is-failure", job.state === "failed");
@@ -60,8 +71,18 @@ export class JobHeader {
 
 function aboutOf(job) {
   const { batch, input_length: input } = job.workload;
-  const parts = [job.search_space, job.dataset, job.devices.join(", "), `batch ${batch}, ${input} tokens`, `${job.sampler}, seed ${job.seed}`];
-  return [parts.filter(Boolean).map((part) => h("span", {}, part)), h("span", {}, "created ", when(job.created_at)), h("code", {}, job.id)];
+  const parts = [
+    job.search_space,
+    job.dataset,
+    job.devices.join(", "),
+    `batch ${batch}, ${input} tokens`,
+    `${job.sampler}, seed ${job.seed}`,
+  ];
+  return [
+    parts.filter(Boolean).map((part) => h("span", {}, part)),
+    h("span", {}, "created ", when(job.created_at)),
+    h("code", {}, job.id),
+  ];
 }
 
 function figuresOf(job) {
@@ -69,16 +90,33 @@ function figuresOf(job) {
   const volume = progress.hypervolume;
   const rows = [
     ["On the front", String(progress.front_size), "front_size"],
-    ["Hypervolume", share(volume ?? NaN), "hypervolume",
-      "share of the room between the worst and the best point of the objectives that the front dominates, 0 to 1"],
+    [
+      "Hypervolume",
+      share(volume ?? NaN),
+      "hypervolume",
+      "share of the room between the worst and the best point of the objectives that the front dominates, 0 to 1",
+    ],
     ["Time left", timeLeft(job) || null, "time_left"],
-    ["Skipped, duplicate", String(progress.skipped.duplicate), "duplicate", "proposed again, so not trained again"],
-    ["Skipped, over limit", String(progress.skipped.over_limit), "over_limit", "known to break a limit, so never trained"],
+    [
+      "Skipped, duplicate",
+      String(progress.skipped.duplicate),
+      "duplicate",
+      "proposed again, so not trained again",
+    ],
+    [
+      "Skipped, over limit",
+      String(progress.skipped.over_limit),
+      "over_limit",
+      "known to break a limit, so never trained",
+    ],
     ["Failed", String(progress.failed), "failed"],
     ["In training", isFinal(job) ? null : String(progress.running), "running"],
   ];
-  return rows.filter(([, text]) => text !== null).map(([title, text, name, hint]) =>
-    h("div", { title: hint }, h("dt", {}, title), h("dd", { "data-figure": name }, text)));
+  return rows
+    .filter(([, text]) => text !== null)
+    .map(([title, text, name, hint]) =>
+      h("div", { title: hint }, h("dt", {}, title), h("dd", { "data-figure": name }, text)),
+    );
 }
 
 function askedOf(job) {
@@ -88,7 +126,13 @@ function askedOf(job) {
   });
   const limits = job.constraints.map((c) => {
     const metric = describeMetric(c.metric, job.objectives);
-    return h("li", {}, metric.label, ` ${c.operator === "<=" ? "≤" : "≥"} `, h("strong", {}, metric.writeLimit(c.limit)));
+    return h(
+      "li",
+      {},
+      metric.label,
+      ` ${c.operator === "<=" ? "≤" : "≥"} `,
+      h("strong", {}, metric.writeLimit(c.limit)),
+    );
   });
   return [
     h("div", {}, h("dt", {}, "Objectives"), h("dd", {}, h("ul", {}, objectives))),
@@ -102,12 +146,20 @@ function cancelDialog(cancelled) {
   const keep = h("button", { type: "button", click: () => element.close() }, "Keep it running");
   const stop = h("button", { type: "button", class: "danger", click: run }, "Cancel the job");
   const title = h("h2", { id: "cancel-title" }, "Cancel this job?");
-  const element = h("dialog", { "aria-labelledby": "cancel-title" }, title, text, problem, h("p", { class: "buttons" }, keep, stop));
+  const element = h(
+    "dialog",
+    { "aria-labelledby": "cancel-title" },
+    title,
+    text,
+    problem,
+    h("p", { class: "buttons" }, keep, stop),
+  );
   return { element, open };
 
   function open(job) {
-    text.textContent = `${count(job.progress.evaluated, "evaluated candidate")} and the front stay. Candidates in training are `
-      + "dropped. A cancelled job can’t be continued.";
+    text.textContent =
+      `${count(job.progress.evaluated, "evaluated candidate")} and the front stay. Candidates in training are ` +
+      "dropped. A cancelled job can’t be continued.";
     problem.textContent = "";
     element.showModal();
     keep.focus();

@@ -1,11 +1,11 @@
 // What is known of one job: its summary, its trials and the front, loaded once and kept up to date by its events.
 // Which trials are on the front is the server's answer; nothing here compares trials.
 
-import { get, jobPath } from "./api.js";
+import { get, getWithEvent, jobPath, post } from "./api.js";
 import { isFinal } from "./job_parts.js";
 import { follow } from "./live.js";
 
-const PAGE = 200;
+const PAGE = 500;
 const DRAW_EVERY_MS = 150;
 const FRONT_EVERY_MS = 1_000;
 
@@ -14,6 +14,8 @@ export class JobModel {
   trials = new Map();
   allLoaded = false;
   connection = "open";
+  /** Whether the server was asked to cancel the job and its worker has not ended it yet. */
+  cancelling = false;
   /** The front under the job's own objectives, as trial numbers. */
   jobFront = { numbers: [], knee: null };
   /** The front under other axes: {key, numbers, knee, status, error}; null where the job's own is shown. */
@@ -31,8 +33,23 @@ export class JobModel {
   async load() {
     this.job = await get(this.path);
     this.tell();
-    if (!isFinal(this.job)) this.#follow();
-    await this.#catchUp();
+    const event = await this.#loadFront();
+    // From here on nothing is missed: what happened since the front was told comes as an event
+    if (!isFinal(this.job)) this.#follow(event);
+    this.tell();
+    await this.#loadTrials(-1);
+  }
+
+  /** Asks the server to cancel the job. */
+  async cancel() {
+    this.job = await post(`${this.path}/cancel`);
+    this.cancelling = !isFinal(this.job);
+    this.tell();
+  }
+
+  /** What the server has told of metrics: the job's objectives, and the axes that it was asked about. */
+  get objectives() {
+    return [...this.job.objectives, ...(this.axesFront?.objectives ?? [])];
   }
 
   /** The front to show for these axes; asks the server when they are not all objectives of the job. */
@@ -50,15 +67,11 @@ export class JobModel {
     return { ...this.axesFront, isJobs: false };
   }
 
-  trial(number) {
-    return this.trials.get(number);
-  }
-
-  #follow() {
-    this.stream = follow(`${this.path}/events`, {
+  #follow(event) {
+    this.stream = follow(`${this.path}/events`, event, {
       job: (job) => {
         this.job = job;
-        if (isFinal(job)) this.#ended();
+        if (isFinal(job)) this.#lookAgain();
         this.tell();
       },
       trial: ({ trial, progress, front, knee }) => {
@@ -73,34 +86,28 @@ export class JobModel {
         this.connectionChanged(state);
         this.tell();
       },
-      resumed: () => this.#refresh(),
+      refused: () => this.#lookAgain(),
     });
   }
 
-  // The stream ends with the job; its last words may have passed before the front was loaded
-  #ended() {
-    this.stream.stop();
-    this.connection = "open";
-    this.connectionChanged("open");
-    this.#refresh();
-  }
-
-  async #refresh() {
+  // After the job's last event, or without a stream: asks for what may have changed unheard
+  async #lookAgain() {
     try {
       this.job = await get(this.path);
-      await this.#catchUp();
-    } catch (error) {
-      this.connectionChanged("lost", error);
-      return;
+      await this.#loadFront();
+      await this.#loadTrials(this.#firstOpen() - 1);
+    } catch {
+      return; // the notice about the lost connection stands; the stream is tried again
     }
-    if (isFinal(this.job)) this.stream?.stop();
+    if (isFinal(this.job)) {
+      this.stream.stop();
+      this.connection = "open";
+      this.connectionChanged("open");
+    }
     this.tell();
   }
 
-  async #catchUp() {
-    await this.#loadFront();
-    this.tell();
-    let after = this.#firstOpen() - 1;
+  async #loadTrials(after) {
     do {
       const page = await get(`${this.path}/trials?after=${after}&limit=${PAGE}`);
       page.trials.forEach((trial) => this.#keep(trial));
@@ -120,9 +127,10 @@ export class JobModel {
   }
 
   async #loadFront() {
-    const front = await get(`${this.path}/front`);
+    const [front, event] = await getWithEvent(`${this.path}/front`);
     front.members.forEach((trial) => this.#keep(trial));
     this.jobFront = { numbers: front.members.map((trial) => trial.number), knee: front.knee };
+    return event;
   }
 
   async #loadAxesFront() {
@@ -133,6 +141,7 @@ export class JobModel {
       front.members.forEach((trial) => this.#keep(trial));
       wanted.numbers = front.members.map((trial) => trial.number);
       wanted.knee = front.knee;
+      wanted.objectives = front.objectives;
       wanted.status = "ready";
     } catch (error) {
       wanted.status = "error";

@@ -17,9 +17,12 @@ export function stateBadge(state, text = state) {
 /** Evaluated of budget, as bar and text. */
 export function progressBar(job) {
   const { evaluated, budget } = job.progress;
-  return h("div", { class: "progress" },
+  return h(
+    "div",
+    { class: "progress" },
     h("progress", { value: evaluated, max: Math.max(1, budget), "aria-label": `Progress of ${job.name}` }),
-    h("span", { class: "number" }, `${evaluated} / ${budget}`));
+    h("span", { class: "number" }, `${evaluated} / ${budget}`),
+  );
 }
 
 export function timeLeft(job) {

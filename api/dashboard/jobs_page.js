@@ -7,9 +7,16 @@ import { isFinal, progressBar, stateBadge, timeLeft, when } from "./job_parts.js
 import { announce, failure, notice } from "./notices.js";
 
 const PAGE = 30;
-const REFRESH_MS = 2_500;
-const COLUMNS = [["State", "state"], ["Job", "job"], ["Evaluated", "evaluated"], ["On the front", "front"],
-  ["Hypervolume", "volume"], ["Time left", "left"], ["Created", "created"]];
+const REFRESH_MS = 2_000;
+const COLUMNS = [
+  ["State", "state"],
+  ["Job", "job"],
+  ["Evaluated", "evaluated"],
+  ["On the front", "front"],
+  ["Hypervolume", "volume"],
+  ["Time left", "left"],
+  ["Created", "created"],
+];
 
 export function jobsPage(root) {
   document.title = "Jobs · Pocketformer";
@@ -29,10 +36,13 @@ export function jobsPage(root) {
       draw();
       setTimeout(refresh, REFRESH_MS);
     } catch (error) {
-      show(place, failure(error, () => {
-        show(place, h("p", { class: "loading" }, "Loading jobs…"));
-        start();
-      }));
+      show(
+        place,
+        failure(error, () => {
+          show(place, h("p", { class: "loading" }, "Loading jobs…"));
+          start();
+        }),
+      );
     }
   }
 
@@ -95,10 +105,26 @@ export function jobsPage(root) {
     }
     more.hidden = cursor === null;
     if (!body.isConnected) {
-      show(place, h("table", { class: "jobs", role: "table", "aria-label": "Jobs, newest first" },
-        h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-          COLUMNS.map(([title, name]) => h("th", { role: "columnheader", scope: "col", class: `col-${name}` }, title)))),
-        body), more);
+      show(
+        place,
+        h(
+          "table",
+          { class: "jobs", role: "table", "aria-label": "Jobs, newest first" },
+          h(
+            "thead",
+            { role: "rowgroup" },
+            h(
+              "tr",
+              { role: "row" },
+              COLUMNS.map(([title, name]) =>
+                h("th", { role: "columnheader", scope: "col", class: `col-${name}` }, title),
+              ),
+            ),
+          ),
+          body,
+        ),
+        more,
+      );
     }
     const focused = document.activeElement?.closest?.("tr[data-job]")?.dataset.job;
     const old = new Map([...body.rows].map((row) => [row.dataset.job, row]));
@@ -108,7 +134,11 @@ export function jobsPage(root) {
     });
     if (rows.length !== body.rows.length || rows.some((row, index) => row !== body.rows[index])) {
       body.replaceChildren(...rows);
-      if (focused) rows.find((row) => row.dataset.job === focused)?.querySelector("a").focus();
+      if (focused)
+        rows
+          .find((row) => row.dataset.job === focused)
+          ?.querySelector("a")
+          .focus();
     }
   }
 }
@@ -121,30 +151,59 @@ function jobRow(job) {
   const { progress } = job;
   const texts = {
     state: stateBadge(job.state),
-    job: [h("a", { class: "job-name", href: `/jobs/${encodeURIComponent(job.id)}` }, job.name),
-      h("span", { class: "job-about" }, [job.search_space, job.dataset].filter(Boolean).join(" · "))],
+    job: [
+      h("a", { class: "job-name", href: `/jobs/${encodeURIComponent(job.id)}` }, job.name),
+      h("span", { class: "job-about" }, [job.search_space, job.dataset].filter(Boolean).join(" · ")),
+    ],
     evaluated: progressBar(job),
     front: String(progress.front_size),
     volume: share(progress.hypervolume ?? NaN),
     left: timeLeft(job),
     created: when(job.created_at),
   };
-  return h("tr", { role: "row", "data-job": job.id, "data-shown": JSON.stringify(shown(job)) },
-    COLUMNS.map(([title, name]) => h("td", { role: "cell", class: `col-${name}`, "data-title": title }, texts[name])));
+  return h(
+    "tr",
+    { role: "row", "data-job": job.id, "data-shown": JSON.stringify(shown(job)) },
+    COLUMNS.map(([title, name]) =>
+      h("td", { role: "cell", class: `col-${name}`, "data-title": title }, texts[name]),
+    ),
+  );
 }
 
 function emptyState() {
   const origin = location.origin;
-  return h("section", { class: "empty" },
+  return h(
+    "section",
+    { class: "empty" },
     h("h2", {}, "No jobs yet"),
-    h("p", {}, "A job searches a space of architectures for the ones that are both good and cheap. Describe it in one ",
-      "YAML file:"),
+    h(
+      "p",
+      {},
+      "A job searches a space of architectures for the ones that are both good and cheap. Describe it in one ",
+      "YAML file:",
+    ),
     h("pre", { tabindex: "0", "aria-label": "Example of a job file" }, h("code", {}, EXAMPLE)),
     h("p", {}, "Submit it to this server and watch it here:"),
-    h("pre", { tabindex: "0", "aria-label": "Example of a submission" },
-      h("code", {}, `curl -X POST ${origin}/v1/jobs \\\n     -H 'Content-Type: application/yaml' \\\n     --data-binary @job.yaml`)),
-    h("p", {}, "Or run it without a server: ", h("code", {}, "nas search job.yaml"), ". To have everything done for you, ",
-      "the latency table of this machine included: ", h("code", {}, "nas demo"), "."));
+    h(
+      "pre",
+      { tabindex: "0", "aria-label": "Example of a submission" },
+      h(
+        "code",
+        {},
+        `curl -X POST ${origin}/v1/jobs \\\n     -H 'Content-Type: application/yaml' \\\n     --data-binary @job.yaml`,
+      ),
+    ),
+    h(
+      "p",
+      {},
+      "Or run it without a server: ",
+      h("code", {}, "nas search job.yaml"),
+      ". To have everything done for you, ",
+      "the latency table of this machine included: ",
+      h("code", {}, "nas demo"),
+      ".",
+    ),
+  );
 }
 
 const EXAMPLE = `name: my-first-job

@@ -1,15 +1,15 @@
-// One job's news as server-sent events. The browser resumes the stream by itself with Last-Event-ID.
+// One job's news as server-sent events. After a broken connection the stream goes on where it stopped.
 
 const RETRY_MS = 3_000;
 
 /**
- * Follows a job until `stop()`. Handlers: `job(summary)`, `trial(news)`, `connection("open" | "lost")`, and
- * `resumed()` when the stream is new after a pause, so that something may have been missed.
+ * Follows a job until `stop()`, from the event after `since` (null: from its first). Handlers: `job(summary)`,
+ * `trial(news)`, `connection("open" | "lost")`, and `refused()` when the server would not give the stream.
  */
-export function follow(path, handlers) {
+export function follow(path, since, handlers) {
   let source = null;
   let timer = null;
-  let opened = false;
+  let last = since;
   let stopped = false;
 
   // A browser has about six connections to a server: a window that nobody sees gives its own back
@@ -27,20 +27,21 @@ export function follow(path, handlers) {
 
   function open() {
     if (stopped || source) return;
-    source = new EventSource(path);
-    source.addEventListener("open", () => {
-      handlers.connection("open");
-      if (opened) handlers.resumed();
-      opened = true;
-    });
-    source.addEventListener("job", (event) => handlers.job(JSON.parse(event.data)));
-    source.addEventListener("trial", (event) => handlers.trial(JSON.parse(event.data)));
+    source = new EventSource(last === null ? path : `${path}?last_event_id=${last}`);
+    source.addEventListener("open", () => handlers.connection("open"));
+    for (const kind of ["job", "trial"]) {
+      source.addEventListener(kind, (event) => {
+        last = event.lastEventId || last;
+        handlers[kind](JSON.parse(event.data));
+      });
+    }
     source.addEventListener("error", () => {
       if (stopped) return;
       handlers.connection("lost");
-      if (source?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      if (source?.readyState !== EventSource.CLOSED) return; // it tries again by itself, with Last-Event-ID
       close();
       timer = setTimeout(open, RETRY_MS);
+      handlers.refused();
     });
   }
 

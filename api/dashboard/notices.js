@@ -4,10 +4,13 @@ import { h, show } from "./dom.js";
 
 /** An element that says what failed and offers to try again. */
 export function failure(error, retry) {
-  return h("div", { class: "failure", role: "alert" },
+  return h(
+    "div",
+    { class: "failure", role: "alert" },
     h("p", { class: "failure-what" }, error.message),
     adviceOf(error).map((line) => h("p", {}, line)),
-    retry && h("button", { type: "button", click: retry }, "Try again"));
+    retry && h("button", { type: "button", click: retry }, "Try again"),
+  );
 }
 
 /** Shows or, with null, takes away the one notice of that name at the foot of the window. */

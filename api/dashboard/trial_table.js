@@ -1,13 +1,10 @@
 // The same trials as rows: sortable, and the way to the details by keyboard.
 
-import { glyph, summary } from "./architecture.js";
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
-import { intervalText } from "./hover_card.js";
-import { describeMetric } from "./metrics.js";
+import { columnsOf, sorted } from "./trial_columns.js";
 
 const ROWS = 150;
-const COSTS = ["parameters", "macs", "size_mb"];
 
 export class TrialTable {
   element = h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of trials" });
@@ -23,7 +20,12 @@ export class TrialTable {
   constructor(picked, sorted) {
     this.picked = picked;
     this.sorted = sorted;
-    show(this.element, h("table", { class: "trials" }, h("thead", {}, this.#head), this.#body), this.#empty, this.#more);
+    show(
+      this.element,
+      h("table", { class: "trials" }, h("thead", {}, this.#head), this.#body),
+      this.#empty,
+      this.#more,
+    );
     this.#body.addEventListener("keydown", (event) => this.#walk(event));
   }
 
@@ -65,37 +67,78 @@ export class TrialTable {
     const key = JSON.stringify([columns.map((c) => c.name), sort]);
     if (this.#head.dataset.key === key) return;
     const focused = document.activeElement?.dataset?.sort;
-    show(this.#head, columns.map((column) => {
-      const [up, down] = [sort === column.name, sort === `-${column.name}`];
-      const order = up ? "ascending" : down ? "descending" : "none";
-      return h("th", { scope: "col", class: column.class, "aria-sort": column.value ? order : null },
-        column.value
-          ? h("button", { type: "button", "data-sort": column.name, title: column.title,
-              click: () => this.sorted(up ? `-${column.name}` : column.name) }, column.label)
-          : column.label);
-    }));
+    show(
+      this.#head,
+      columns.map((column) => {
+        const [up, down] = [sort === column.name, sort === `-${column.name}`];
+        const order = up ? "ascending" : down ? "descending" : "none";
+        return h(
+          "th",
+          { scope: "col", class: column.class, "aria-sort": column.value ? order : null },
+          column.value
+            ? h(
+                "button",
+                {
+                  type: "button",
+                  "data-sort": column.name,
+                  title: column.title,
+                  click: () => this.sorted(up ? `-${column.name}` : column.name),
+                },
+                column.label,
+              )
+            : column.label,
+        );
+      }),
+    );
     this.#head.dataset.key = key;
     if (focused) this.#head.querySelector(`button[data-sort="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #row(trial, columns, { selected, knee }) {
-    const key = JSON.stringify([columns.map((c) => c.name), trial.state, trial.on_front, trial.number === selected,
-      trial.number === knee, trial.metrics]);
+    const key = JSON.stringify([
+      columns.map((c) => c.name),
+      trial.state,
+      trial.on_front,
+      trial.dropped,
+      trial.number === selected,
+      trial.number === knee,
+      trial.metrics,
+    ]);
     const known = this.#rows.get(trial.number);
     if (known?.key === key) return known.row;
-    const row = h("tr", { "data-trial": trial.number, "aria-selected": String(trial.number === selected),
-      click: (event) => event.target.closest("button") ?? this.picked(trial.number) },
-      columns.map((column) => h(column.name === "number" ? "th" : "td",
-        { class: column.class, scope: column.name === "number" ? "row" : null },
-        column.name === "number" ? this.#numberCell(trial, trial.number === knee) : column.cell(trial))));
+    const row = h(
+      "tr",
+      {
+        "data-trial": trial.number,
+        "aria-selected": String(trial.number === selected),
+        click: (event) => event.target.closest("button") ?? this.picked(trial.number),
+      },
+      columns.map((column) =>
+        h(
+          column.name === "number" ? "th" : "td",
+          { class: column.class, scope: column.name === "number" ? "row" : null },
+          column.name === "number" ? this.#numberCell(trial, trial.number === knee) : column.cell(trial),
+        ),
+      ),
+    );
     this.#rows.set(trial.number, { key, row });
     return row;
   }
 
   #numberCell(trial, isKnee) {
-    return [h("button", { type: "button", class: "trial-link", "aria-label": `Details of trial ${trial.number}`,
-      click: () => this.picked(trial.number) }, String(trial.number)),
-      isKnee && h("span", { class: "tag tag-knee" }, "knee")];
+    return [
+      h(
+        "button",
+        {
+          type: "button",
+          class: "trial-link",
+          "aria-label": `Details of trial ${trial.number}`,
+          click: () => this.picked(trial.number),
+        },
+        String(trial.number),
+      ),
+      isKnee && h("span", { class: "tag tag-knee" }, "knee"),
+    ];
   }
 
   // Arrow keys go from row to row
@@ -107,64 +150,4 @@ export class TrialTable {
     const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
     next?.querySelector("button").focus();
   }
-}
-
-/** Why a trial is where it is, in a few words. */
-export function stateText(trial) {
-  if (trial.skip_reason === "duplicate") return `duplicate of ${trial.same_as}`;
-  if (trial.skip_reason === "over_limit") return "over a limit";
-  if (trial.state === "complete" && !trial.feasible) return "complete, over a limit";
-  return trial.state;
-}
-
-function columnsOf({ job, withState, axes }) {
-  const names = [...new Set([...job.objectives.map((o) => o.name), ...axes, ...COSTS])];
-  const metrics = names.map((name) => {
-    const metric = describeMetric(name, job.objectives);
-    return {
-      name,
-      label: metric.unit ? `${metric.label}, ${metric.unit}` : metric.label,
-      title: name,
-      class: "figure",
-      value: (trial) => trial.metrics[name],
-      cell: (trial) => {
-        const value = trial.metrics[name];
-        if (!Number.isFinite(value)) return "–";
-        const text = metric.write(value);
-        return [h("span", { title: metric.writeExact(value) }, metric.unit ? text.slice(0, -metric.unit.length - 1) : text),
-          intervalText(trial, name)];
-      },
-    };
-  });
-  return [
-    { name: "number", label: "Trial", class: "trial-number", value: (trial) => trial.number },
-    ...(withState ? [{ name: "state", label: "State", class: "trial-state", value: stateText, cell: stateCell }] : []),
-    ...metrics,
-    {
-      name: "architecture", label: "Layers", class: "trial-layers",
-      value: (trial) => trial.architecture.encoder.layers.length,
-      cell: (trial) => h("span", { class: "layers-cell", title: summary(trial.architecture) }, 
-        `${trial.architecture.encoder.layers.length} × ${trial.architecture.encoder.hidden_size}`, glyph(trial.architecture)),
-    },
-  ];
-}
-
-function stateCell(trial) {
-  const kind = trial.on_front ? "front" : trial.state === "complete" && trial.feasible ? "complete" : trial.skip_reason ?? trial.state;
-  return h("span", { class: `trial-kind kind-${kind.replace(/[^a-z_]/g, "")}` }, trial.on_front ? "on the front" : stateText(trial));
-}
-
-// Ordered by the column that the person chose; what has no value comes last
-function sorted(trials, columns, sort) {
-  if (!sort) return trials;
-  const column = columns.find((c) => c.name === sort.replace(/^-/, ""));
-  if (!column?.value) return trials;
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const missing = (value) => value === undefined || value === null || Number.isNaN(value);
-  return [...trials].sort((a, b) => {
-    const [left, right] = [column.value(a), column.value(b)];
-    if (missing(left) || missing(right)) return Number(missing(left)) - Number(missing(right));
-    if (left === right) return a.number - b.number;
-    return left < right ? -sign : sign;
-  });
 }

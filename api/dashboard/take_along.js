@@ -1,0 +1,40 @@
+// What a person takes along of a trial: its configuration, its weights, and the command that checks them.
+
+import { copyButton } from "./copy_button.js";
+import { h } from "./dom.js";
+
+export function takeAlong(trial) {
+  const file = fileName(trial, "yaml");
+  return h(
+    "section",
+    { class: "take" },
+    h("h3", {}, "Take it along"),
+    h(
+      "p",
+      { class: "buttons" },
+      h("a", { class: "button primary", href: trial.links.config_yaml, download: file }, "Config, YAML"),
+      h(
+        "a",
+        { class: "button", href: trial.links.config_json, download: fileName(trial, "json") },
+        "Config, JSON",
+      ),
+      trial.has_weights &&
+        h(
+          "a",
+          { class: "button", href: trial.links.weights, download: fileName(trial, "safetensors") },
+          "Weights",
+        ),
+    ),
+    h("p", { class: "take-hint" }, "Rebuild it from the file alone and compare every number:"),
+    h(
+      "p",
+      { class: "command" },
+      h("code", {}, `nas score ${file} --verify`),
+      copyButton(`nas score ${file} --verify`, "Copy the command"),
+    ),
+  );
+}
+
+function fileName(trial, ending) {
+  return `${trial.architecture_id}.${ending}`;
+}

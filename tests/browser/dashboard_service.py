@@ -1,0 +1,55 @@
+"""A real server over a real database file, and what is noted of a window that looks at it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from api.server import Server
+from api.settings import Settings
+from nas.store.store import Store
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running server, a store over the same database, and a client."""
+
+    url: str
+    store: Store
+    client: httpx.Client
+
+
+@dataclass
+class Watch:
+    """What a page did that a person does not see."""
+
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+    expected: list[str] = field(default_factory=list)
+    """Texts of errors that the test brings about itself."""
+
+    def unexpected(self) -> list[str]:
+        return [error for error in self.errors if not any(text in error for text in self.expected)]
+
+
+@contextmanager
+def serving(directory: Path, port: int = 0) -> Iterator[Service]:
+    database = f"sqlite:///{directory / 'pocketformer.db'}"
+    server = Server(Settings.load(database_url=database, port=port, event_poll_s=0.02))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    pause = threading.Event()
+    while not server.started and thread.is_alive():
+        pause.wait(0.02)
+    assert server.started
+    store = Store.open(database)
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+        yield Service(server.url, store, client)
+    store.close()
+    server.should_exit = True
+    thread.join()

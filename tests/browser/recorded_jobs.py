@@ -1,0 +1,197 @@
+"""Jobs whose trials a test records through the store, as a worker would, without any training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from nas.architecture import Architecture, TaskShape
+from nas.costs.costs import macs_of_sub_block
+from nas.export.weights import weights_to_bytes
+from nas.jobs.catalogue import submit
+from nas.jobs.context import JobContext
+from nas.latency.bench import PROTOCOL
+from nas.latency.device import Device
+from nas.latency.measurement import Launch, Measurement
+from nas.latency.plan import sub_blocks_of, whole_models_of
+from nas.latency.predict import LatencyPredictor
+from nas.latency.table import LatencyTable
+from nas.models import build_model, sub_blocks
+from nas.quality.datasets import dataset_info
+from nas.space import SearchSpace
+from nas.store.records import JobRecord, JobState, NewTrial, SkipReason, TrialOutcome, TrialState
+from nas.store.store import Store
+from nas.workload import Workload
+
+DEVICE = "bench-board"
+LATENCY = f"latency_ms@{DEVICE}"
+WORKLOAD = Workload(input_length=16)
+
+
+def job_document(**changes: Any) -> dict[str, Any]:
+    """Return a job of the small space on the device of these tests, with some fields changed."""
+    return {
+        "name": "languages",
+        "search_space": "smoke",
+        "task": {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 3}},
+        "workload": WORKLOAD.model_dump(),
+        "devices": [DEVICE],
+        "objectives": ["error_rate", LATENCY],
+        "constraints": ["parameters <= 24000"],
+        "budget": {"trials": 20},
+        "sampler": "random",
+    } | changes
+
+
+def add_device(store: Store, space_name: str = "smoke", workload: Workload = WORKLOAD) -> None:
+    """Record a device with a latency table whose times follow the multiply-adds."""
+    device = Device(
+        name=DEVICE,
+        hardware="Example CPU (x86_64)",
+        cores=2,
+        memory_mb=4000,
+        runtime="onnxruntime",
+        runtime_version="1.32.0",
+        threads=1,
+        precision="fp32",
+        clock="unmanaged",
+        system="Linux 6.1",
+    )
+    store.put_device(device.model_dump(mode="json") | {"fingerprint": device.fingerprint})
+    info = dataset_info("language-identification")
+    shape = TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
+    table = _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload)
+    LatencyPredictor(table)  # it can be used
+    store.add_latency_table(DEVICE, table.to_dict())
+
+
+def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:
+    alone_ns = {b.key: 4000 + macs_of_sub_block(b, workload) // 5 for b in sub_blocks_of(space)}
+    whole_models = []
+    for index, architecture in enumerate(whole_models_of(space, 8, seed=0)):
+        sum_ns = sum(alone_ns[b.key] for b in sub_blocks(architecture))
+        measured = _measured(round(sum_ns * (1.03 if index % 2 else 0.97)))
+        whole_models.append(measured | {"architecture": architecture.to_dict()})
+    return LatencyTable.from_dict(
+        {
+            "protocol": PROTOCOL,
+            "device": device.model_dump(mode="json"),
+            "recipe": "written by a test",
+            "workload": workload.model_dump(),
+            "space": space.name,
+            "created_at": datetime.now(UTC).isoformat(),
+            "circumstances": {"cpu": 0, "duration_s": 1.0, "load_average": None},
+            "sentinel": {"readings_ns": [1_000_000], "calm_ns": 1_000_000},
+            "entries": {key: _measured(ns) for key, ns in alone_ns.items()},
+            "whole_models": whole_models,
+        }
+    )
+
+
+def _measured(latency_ns: int) -> dict[str, Any]:
+    launch = Launch("graph", latency_ns, 50, 0, 1.0, 0.0, 1_000_000)
+    return Measurement.of([launch] * 5, 1_000_000).model_dump(mode="json")
+
+
+class RecordedJob:
+    """Holds the lease of a job and records trials with chosen errors."""
+
+    def __init__(self, store: Store, **changes: Any) -> None:
+        record, _ = submit(store, job_document(**changes))
+        claimed = store.claim_job_by_id(record.id, "test", lease_s=600)
+        assert claimed is not None
+        self.store, self.job = store, claimed
+        self.id = claimed.id
+        self.context = JobContext.load(store, claimed.document)
+        self._token = claimed.lease_token
+        self._architectures = self._feasible_architectures()
+        self._number = 0
+
+    @classmethod
+    def queued(cls, store: Store, **changes: Any) -> JobRecord:
+        """Submit a job that no worker takes."""
+        return submit(store, job_document(**changes))[0]
+
+    def _feasible_architectures(self) -> Iterator[Architecture]:
+        rng, seen = random.Random(5), set()
+        while True:
+            architecture = self.context.space.sample(rng)
+            if architecture.id not in seen and not self._violations(self.context.costs(architecture)):
+                seen.add(architecture.id)
+                yield architecture
+
+    def set_reference(self, point: dict[str, float], ideal: dict[str, float]) -> None:
+        self.store.set_reference(self.id, self._token, {"point": point, "ideal": ideal})
+
+    def complete(self, error_rate: float, *, weights: bool = False) -> int:
+        """Record a new candidate as trained to this error rate; return its number."""
+        number, architecture = self._begin()
+        metrics = self.context.costs(architecture) | {"error_rate": error_rate, "loss": 4 * error_rate}
+        history = [[step, 3.5 - 0.9 * step + error_rate] for step in range(1, 4)]
+        training = {"label": "proxy", "steps": 3, "cpu_s": 0.1, "history": history}
+        content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
+        outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
+        self.store.finish_trial(self.id, self._token, number, outcome, content)
+        return number
+
+    def fail(self, error: str) -> int:
+        """Record a new candidate whose training failed."""
+        number, architecture = self._begin()
+        outcome = TrialOutcome(TrialState.FAILED, self.context.costs(architecture), None, error, 0.1)
+        self.store.finish_trial(self.id, self._token, number, outcome, None)
+        return number
+
+    def begin(self) -> int:
+        """Record a new candidate as being trained."""
+        return self._begin()[0]
+
+    def skip_as_duplicate_of(self, first: int) -> int:
+        """Record the candidate of an earlier trial once more."""
+        architecture = Architecture.from_dict(self.store.trial(self.id, first).architecture)
+        return self._add(architecture, TrialState.SKIPPED, SkipReason.DUPLICATE, first)
+
+    def skip_over_limit(self) -> int:
+        """Record a candidate that breaks a limit."""
+        rng = random.Random(1)
+        while True:
+            architecture = self.context.space.sample(rng)
+            if self._violations(self.context.costs(architecture)):
+                return self._add(architecture, TrialState.SKIPPED, SkipReason.OVER_LIMIT)
+
+    def finish(self, state: JobState = JobState.SUCCEEDED, reason: str | None = "budget spent") -> None:
+        self.store.finish_job(self.id, self._token, state, reason)
+
+    def _begin(self) -> tuple[int, Architecture]:
+        architecture = next(self._architectures)
+        return self._add(architecture, TrialState.RUNNING), architecture
+
+    def _violations(self, metrics: dict[str, float]) -> dict[str, float]:
+        return {
+            c.text: c.violation(metrics)
+            for c in self.context.constraints
+            if c.metric in metrics and c.violation(metrics) > 0
+        }
+
+    def _add(
+        self,
+        architecture: Architecture,
+        state: TrialState,
+        reason: SkipReason | None = None,
+        same_as: int | None = None,
+    ) -> int:
+        number, self._number = self._number, self._number + 1
+        metrics = self.context.costs(architecture)
+        new = NewTrial(
+            number=number,
+            state=state,
+            architecture=architecture.to_dict(),
+            architecture_id=architecture.id,
+            metrics=metrics,
+            violations=self._violations(metrics),
+            skip_reason=reason,
+            same_as=same_as,
+        )
+        self.store.add_trial(self.id, self._token, new)
+        return number
