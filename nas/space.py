@@ -7,6 +7,7 @@ a decision only ever offers options that some valid architecture has.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,9 @@ from nas.attention_types import ATTENTION_TYPES
 from nas.documents import validate
 from nas.errors import InvalidInput
 from search_spaces import bundled_document
+
+MOST_DIFFERENT_LAYERS = 50_000
+"""Different layers, over all stacks, that a space may have: its bounds and latency tables list them."""
 
 Scalar = int | str
 LAYER_CHOICES = ("attention", "heads", "key_value_heads", "feed_forward_ratio")
@@ -116,6 +120,7 @@ class SearchSpace:
         self.description = document.description
         self.family = document.family
         self.task_shape = task_shape or TaskShape(**document.task_shape.model_dump())
+        self._refuse_too_many_layers()
         self._options = {d: self._valid_layer_options(d) for d in self._choices.hidden_size}
         self.hidden_sizes = tuple(d for d, options in self._options.items() if options)
         if not self.hidden_sizes:
@@ -166,6 +171,19 @@ class SearchSpace:
     def depths(self) -> tuple[int, ...]:
         """The numbers of layers that may be chosen."""
         return self._choices.depth
+
+    def _refuse_too_many_layers(self) -> None:
+        c = self._choices
+        ways = sum(math.prod(len(values) for values in choices.values()) for choices in c.layer.attention.values())
+        stacks = len(c.hidden_size) * len(c.positions) * len(c.norm_position) * len(c.activation)
+        count = stacks * ways * len(c.layer.feed_forward_ratio)
+        if count > MOST_DIFFERENT_LAYERS:
+            raise InvalidInput.of(
+                "encoder.layer",
+                f"{count} different layers",
+                f"at most {MOST_DIFFERENT_LAYERS} (stacks × attention choices × feed_forward_ratio)",
+                "leave out choices that are close to others",
+            )
 
     def _valid_layer_options(self, hidden_size: int) -> tuple[LayerOption, ...]:
         options: list[LayerOption] = []

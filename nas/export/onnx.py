@@ -1,4 +1,8 @@
-"""A model as an ONNX file, by the recipe that latency tables are measured with."""
+"""A model as an ONNX file, by the recipe that latency tables are measured with.
+
+The promised latency is that of a session with `disabled_optimizers=["SkipLayerNormFusion"]`: with ONNX Runtime's
+default the graph is slower than promised on a CPU (docs/decisions/0003).
+"""
 
 from __future__ import annotations
 

@@ -54,9 +54,7 @@ def test_linear_attention_costs_grow_with_the_length_and_not_with_its_square(hea
 
 
 def test_the_other_sub_blocks_cost_their_matrices():
-    ff = SubBlock.of(
-        "feed_forward", hidden_size=D, norm_position="post", feed_forward_size=3 * D, activation="gelu"
-    )
+    ff = SubBlock.of("feed_forward", hidden_size=D, norm_position="post", feed_forward_size=3 * D, activation="gelu")
     head = SubBlock.of("head", hidden_size=D, norm_position="pre", outputs=35)
     embedding = SubBlock.of("embedding", hidden_size=D, vocabulary_size=259, max_length=T, positions="learned")
     assert macs_of_sub_block(ff, WORKLOAD) == 2 * T * D * 3 * D + NORM
@@ -95,9 +93,7 @@ def test_an_uncounted_operator_of_the_matmul_class_is_an_error():
 @pytest.mark.parametrize("cost", COST_NAMES)
 def test_the_reach_of_a_cost_is_what_enumeration_finds(cost):
     space = SearchSpace.bundled("smoke")
-    values = [
-        getattr(costs_of(a, WORKLOAD.model_copy(update={"input_length": 16})), cost) for a in space.enumerate()
-    ]
+    values = [getattr(costs_of(a, WORKLOAD.model_copy(update={"input_length": 16})), cost) for a in space.enumerate()]
     (lowest, at_lowest), (highest, at_highest) = reach(space, cost, Workload(input_length=16))
     assert (lowest, highest) == (min(values), max(values))
     assert getattr(costs_of(at_lowest, Workload(input_length=16)), cost) == lowest

@@ -1,6 +1,7 @@
 """Search spaces and architectures: validity, exact size, uniform sampling, reading back, neighbours, ids."""
 
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -132,6 +133,15 @@ def test_a_wrong_space_is_refused_with_the_path_of_the_field(path, value, field)
         SearchSpace.from_document(changed(path, value))
     assert f"search_space.{field}" in [p.field for p in caught.value.problems]
     assert all(p.allowed and p.next_step for p in caught.value.problems)
+
+
+def test_a_space_of_too_many_different_layers_is_refused_before_they_are_listed():
+    document = changed("encoder.layer.feed_forward_ratio", list(range(1, 20_001)))
+    document["encoder"]["layer"]["attention"]["softmax"]["heads"] = list(range(1, 20_001))
+    started = time.perf_counter()
+    with pytest.raises(InvalidInput, match="different layers"):
+        SearchSpace.from_document(document)
+    assert time.perf_counter() - started < 2
 
 
 def test_every_wrong_field_is_named_not_only_the_first():
