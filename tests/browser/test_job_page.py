@@ -79,6 +79,7 @@ def test_the_chart_draws_every_trial_where_the_api_says(
     (knee,) = window.drawn("knee")
     assert knee["number"] == service.client.get(f"/v1/jobs/{recorded.id}/front").json()["knee"]
     assert window.axes()["x"]["title"].startswith(f"Latency on {DEVICE}, ms")
+    expect(window.page.locator(".modebar-btn")).to_have_count(0)  # plotly's own offer to upload the chart
 
 
 def test_a_trial_recorded_while_the_page_is_open_appears_without_reload(page: Page, service: Service) -> None:

@@ -78,3 +78,11 @@ def test_a_lost_server_is_said_and_its_return_noticed(page: Page, service: Servi
     expect(notice).to_contain_text("can't be reached")
     page.unroute("**/v1/**")
     expect(notice).to_have_count(0)
+
+
+def test_the_pages_allow_no_inline_code_and_no_other_host(service: Service) -> None:
+    for path in ("/", "/jobs/j-0"):
+        policy = service.client.get(path).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
