@@ -13,6 +13,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 TORCH := torch>=2.9,<2.14
 PIP_INSTALL_TORCH_FLAGS ?=
 
+URL ?= http://127.0.0.1:8000
+DEMO_FLAGS ?=
+
 # The tests use one thread each, and this many processes.
 TEST_PROCESSES ?= 2
 PYTEST_FLAGS ?=
@@ -56,11 +59,11 @@ system-packages:
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure again the figures that README and docs state (keep the machine idle)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/latency.py
 
 .PHONY: screenshots
-screenshots: $(VENV)/.dev ## Take the README's screenshots from a real run
-	$(BIN)/python -m benchmarks.screenshots
+screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'
+	$(BIN)/python -m benchmarks.screenshots --url $(URL)
 
 .PHONY: clean
 clean: ## Remove the environment and what the tools left; data/ stays
