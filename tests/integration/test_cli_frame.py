@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from cli_runner import commands, examples, nas
 
 import nas as package
 from nas.cli.output import text_of
+from nas.documents import parse_document
 from nas.errors import InvalidInput
+from nas.search.job import JobSpec
 
 EXPECTED = {
     "demo",
@@ -40,9 +43,24 @@ def test_every_command_has_help_with_an_example_of_itself(words: str) -> None:
     assert "Example:" in run.out
 
 
-@pytest.mark.parametrize("line", examples())
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def readme_commands() -> list[str]:
+    """Return the command lines of the README that start `nas`."""
+    return [line.strip().removesuffix("&").strip() for line in README.splitlines() if line.startswith("    nas ")]
+
+
+def test_the_first_job_of_the_readme_is_a_job() -> None:
+    text = README.partition("<<'END'\n")[2].partition("    END\n")[0]
+    spec = JobSpec.from_document(parse_document(textwrap.dedent(text)))
+    assert spec.search_space in README.partition("nas device profile")[2].splitlines()[0]
+    assert len(readme_commands()) >= 6
+
+
+@pytest.mark.parametrize("line", [*examples(), *readme_commands()])
 def test_every_example_is_spelt_as_the_command_takes_it(line: str) -> None:
-    words = shlex.split(line)[1:]
+    words = shlex.split(line, comments=True)[1:]
     name = next(n for n in (" ".join(words[:2]), words[0]) if n in commands())
     command = commands()[name]
     command.make_context(name, words[len(name.split()) :], resilient_parsing=False).close()
