@@ -39,7 +39,7 @@ export class JobHeader {
   draw(job, { connection, cancelling }) {
     this.job = job;
     setText(this.#title, job.name);
-    const stopping = cancelling && !isFinal(job);
+    const stopping = (cancelling || job.cancel_requested) && !isFinal(job);
     this.#part("state", [job.state, stopping], () =>
       show(this.#state, stateBadge(job.state, stopping ? "cancelling…" : job.state)),
     );

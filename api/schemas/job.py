@@ -89,7 +89,8 @@ class JobSummary(Answer):
     id: str
     name: str
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    reason: str | None = Field(description="Why it failed or was cancelled.")
+    reason: str | None = Field(description="Why it ended: budget spent, space exhausted, cancelled, or an error.")
+    cancel_requested: bool = Field(description="Its worker was asked to end it.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

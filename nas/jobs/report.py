@@ -113,6 +113,7 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "name": job.name,
         "state": str(job.state),
         "reason": job.reason,
+        "cancel_requested": job.cancel_requested,
         "created_at": _text(job.created_at),
         "started_at": _text(job.started_at),
         "finished_at": _text(job.finished_at),
