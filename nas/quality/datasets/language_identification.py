@@ -74,7 +74,9 @@ _PLACEHOLDER = re.compile(
 
 
 @dataclass(frozen=True, order=True)
-class _Translation:
+class Translation:
+    """One text of one language, with its comparison key and the split that its English message belongs to."""
+
     language: str
     text: str
     key: str
@@ -83,7 +85,7 @@ class _Translation:
 
 def load() -> Dataset:
     """Parse the installed catalogues; raises `MissingPackage` without Django or polib."""
-    texts = _without_leaks(_without_ambiguous(sorted(set(_translations(_django_folder())))))
+    texts = without_leaks(without_ambiguous(sorted(set(translations(_django_folder())))))
     examples: dict[SplitName, list[Example]] = {name: [] for name in SPLITS}
     for translation in texts:
         label = LANGUAGES.index(translation.language)
@@ -117,10 +119,11 @@ def _django_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _translations(django: Path) -> Iterator[_Translation]:
+def translations(folder: Path) -> Iterator[Translation]:
+    """Yield what counts (steps 1 to 3) in every catalogue `**/locale/LANGUAGE/LC_MESSAGES/*.po` below a folder."""
     import polib  # noqa: PLC0415  (of an extra: only whoever loads this dataset needs it)
 
-    catalogues = sorted(path for folder in django.glob("**/locale") for path in folder.glob("*/LC_MESSAGES/*.po"))
+    catalogues = sorted(path for locale in folder.glob("**/locale") for path in locale.glob("*/LC_MESSAGES/*.po"))
     for path in catalogues:
         language = path.parent.parent.name
         if language in LANGUAGES:
@@ -132,7 +135,7 @@ def _translations(django: Path) -> Iterator[_Translation]:
                     text = clean(translated)
                     key = comparison_key(text)
                     if key not in english and sum(map(str.isalpha, key)) >= MIN_LETTERS:
-                        yield _Translation(language, text, key, split)
+                        yield Translation(language, text, key, split)
 
 
 def clean(text: str) -> str:
@@ -159,21 +162,22 @@ def split_of(msgid: str) -> SplitName:
     return "test" if tenth == 8 else "validation" if tenth == 9 else "train"
 
 
-def _without_ambiguous(translations: list[_Translation]) -> list[_Translation]:
+def without_ambiguous(texts: list[Translation]) -> list[Translation]:
+    """Drop every text that stands under several languages (step 4)."""
     languages: dict[str, set[str]] = defaultdict(set)
-    for translation in translations:
-        languages[translation.key].add(translation.language)
-    return [t for t in translations if len(languages[t.key]) == 1]
+    for t in texts:
+        languages[t.key].add(t.language)
+    return [t for t in texts if len(languages[t.key]) == 1]
 
 
-def _without_leaks(translations: list[_Translation]) -> list[_Translation]:
-    """Keep one text a comparison key, and for texts that begin alike only those of the most held-out split."""
+def without_leaks(texts: list[Translation]) -> list[Translation]:
+    """Keep one text a comparison key, and of texts that begin alike those of the most held-out split (step 6)."""
     held_out: dict[tuple[str, str], int] = defaultdict(int)
-    for t in translations:
+    for t in texts:
         beginning = (t.language, t.key[:SHARED_PREFIX])
         held_out[beginning] = max(held_out[beginning], SPLITS.index(t.split))
-    kept: dict[tuple[str, str], _Translation] = {}
-    for t in translations:
+    kept: dict[tuple[str, str], Translation] = {}
+    for t in texts:
         if SPLITS.index(t.split) == held_out[t.language, t.key[:SHARED_PREFIX]]:
             kept.setdefault((t.language, t.key), t)
     return list(kept.values())
