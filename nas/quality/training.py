@@ -80,7 +80,7 @@ def train(
     """
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     model = build_model(architecture, seed=seed).train()
-    optimizer = _optimizer(model, plan.learning_rate)
+    optimizer = optimizer_for(model, plan.learning_rate)
     rates = [group["lr"] for group in optimizer.param_groups]
     interval = max(1, math.ceil(plan.steps / HISTORY_POINTS))
     history: list[tuple[int, float]] = []
@@ -123,7 +123,7 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm_up, (steps - step) / decay)
 
 
-def _optimizer(model: Transformer, learning_rate: float) -> torch.optim.Optimizer:
+def optimizer_for(model: Transformer, learning_rate: float) -> torch.optim.Optimizer:
     """Return AdamW with rates by kind of parameter.
 
     The rate of hidden matrices falls with the width (Yang et al. 2022, arXiv 2203.03466, table 8: µP for Adam), so
@@ -135,7 +135,7 @@ def _optimizer(model: Transformer, learning_rate: float) -> torch.optim.Optimize
         factor, decay = 1.0, 0.0
         if name.endswith("tokens.weight"):
             factor = EMBEDDING_RATE
-        elif ".classes." in name:
+        elif name.endswith("classes.weight"):
             factor = HEAD_RATE * width_factor
         elif parameter.ndim == 2 and not name.endswith("positions"):
             factor, decay = width_factor, WEIGHT_DECAY
@@ -154,8 +154,9 @@ def _optimizer(model: Transformer, learning_rate: float) -> torch.optim.Optimize
 def _deterministic() -> Iterator[None]:
     """Use only algorithms that give the same sums every time, and restore the setting afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
+    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before, warn_only=warned_only)

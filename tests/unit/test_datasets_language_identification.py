@@ -38,9 +38,7 @@ def texts(dataset):
     found = {}
     for name in ("train", "validation", "test"):
         split = dataset.split(name)
-        found[name] = [
-            (dataset.info.classes[label], decode(split.sequence(i))) for i, label in enumerate(split.labels)
-        ]
+        found[name] = [(dataset.info.classes[label], decode(split.sequence(i))) for i, label in enumerate(split.labels)]
     return found
 
 
@@ -58,9 +56,7 @@ def test_another_process_parses_the_same_content_without_importing_django(datase
         "print(dataset_info('language-identification').sha256, 'django' in sys.modules)"
     )
     environment = {"PYTHONHASHSEED": "12345", "LC_ALL": "C"}
-    printed = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
-    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert printed.stdout.split() == [dataset.info.sha256, "False"]
 
 
