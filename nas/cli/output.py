@@ -103,7 +103,8 @@ def front_table(front: Mapping[str, Any]) -> Table:
 
 
 def _heading(objective: Mapping[str, Any]) -> str:
-    return f"{objective['name']}{' ↑' if objective['direction'] == 'maximize' else ''}"
+    name = str(objective["name"]).replace("@", "\n@")  # a narrow column
+    return f"{name}{' ↑' if objective['direction'] == 'maximize' else ''}"
 
 
 def architecture_text(architecture: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from nas.cli.output import duration_text
 
@@ -22,9 +23,9 @@ class JobProgress:
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[news]}"),
+            TextColumn("{task.fields[news]}", table_column=Column(overflow="fold")),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -64,11 +65,11 @@ def progress_text(progress: Mapping[str, Any]) -> str:
     parts = [
         f"front {progress['front_size']}",
         f"hypervolume {'–' if volume is None else format(volume, '.3f')}",
-        f"skipped {skipped['duplicate']} duplicate, {skipped['over_limit']} over limit",
+        f"skipped {skipped['duplicate']} seen, {skipped['over_limit']} over limit",
     ]
     if progress["failed"]:
         parts.append(f"failed {progress['failed']}")
-    return ", ".join([*parts, f"time left {duration_text(progress['time_left_s'])}"])
+    return ", ".join([*parts, f"{duration_text(progress['time_left_s'])} left"])
 
 
 class StepProgress:
