@@ -59,20 +59,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_the_demo_arrives_at_columns_that_agree(which: str, folder: Path) -> None:
-    for attempt in range(RUNS):
+    left_something = which == "second"
+    for _ in range(RUNS):
         out, err, code = run(folder, leave=which == "first")
         rows = comparison(out)
+        if "too busy to be measured" in err:
+            continue
         assert set(rows) == set(ROWS), out + err
         assert all(agrees for name, (_, _, agrees) in rows.items() if name != ROWS[-1])
         assert rows["architecture"][0] == rows["architecture"][1]
         assert code == (0 if rows[ROWS[-1]][2] else 1)
         if code == 0:
             break
+        left_something = True
     assert code == 0, out
     assert "Everything agrees." in out
     assert re.search(r"4 candidates trained, hypervolume 0\.\d+; never trained: \d+ seen before, \d+ over", out)
     assert re.search(r"Dashboard: http://127\.0\.0\.1:\d+/jobs/j-[0-9a-f]{20}", out)
     assert "succeeded: 4/4 trials" in err
     assert (folder / "data/demo/knee.yaml").exists()
-    # The second run uses the table, or says why it does not
-    assert ("The table of an earlier run" in out) == (which == "second" or attempt > 0)
+    # A later run uses the table, or says why it does not
+    assert ("The table of an earlier run" in out) == left_something
