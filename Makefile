@@ -30,7 +30,7 @@ demo: $(VENV)/.datasets ## Search, download and rebuild once, on this machine; t
 	$(BIN)/nas demo $(DEMO_FLAGS)
 
 .PHONY: test
-test: lint system-packages ## Run every check and the tests, crash tests excepted
+test: lint system-packages ## Run every check and every test
 	$(PYTEST) -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder \
 		tests/integration tests/browser tests/contracts tests/unit
 
@@ -41,17 +41,15 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: test-unit test-contracts test-integration test-browser test-crash
+.PHONY: test-unit test-contracts test-integration test-browser
 test-unit: $(VENV)/.dev ## Run the tests that take seconds
 	$(PYTEST) tests/unit
 test-contracts: $(VENV)/.dev ## Run what every store must pass, on SQLite and PostgreSQL
 	$(PYTEST) tests/contracts
-test-integration: $(VENV)/.dev ## Run whole services, commands and the demo
+test-integration: $(VENV)/.dev ## Run whole services, workers killed in mid-job, commands, the demo
 	$(PYTEST) tests/integration
 test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 	$(PYTEST) tests/browser
-test-crash: $(VENV)/.dev ## Kill workers in mid-job
-	$(PYTEST) tests/crash
 
 .PHONY: system-packages
 system-packages:
