@@ -131,7 +131,7 @@ def stratified(space: SearchSpace, workload: Workload, count: int, most: int) ->
             found[parameters] = architecture
     least, largest = math.log(min(found)), math.log(max(found))
     targets = [math.exp(least + (largest - least) * i / max(1, count - 1)) for i in range(count)]
-    chosen = {min(found, key=lambda p, t=target: abs(p - t)) for target in targets}
+    chosen = {min((abs(parameters - target), parameters) for parameters in found)[1] for target in targets}
     return [found[parameters] for parameters in sorted(chosen)]
 
 
