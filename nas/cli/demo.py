@@ -56,7 +56,7 @@ class Plan:
             "workload": {"batch": 1, "input_length": INPUT_LENGTH},
             "devices": [DEVICE],
             "objectives": ["error_rate", f"latency_ms@{DEVICE}"],
-            "constraints": ["parameters <= 5e5"],
+            "constraints": ["parameters <= 3e5"],
             "budget": {"trials": self.trials},
             "sampler": "tpe",
             "seed": 0,
@@ -109,7 +109,7 @@ def run(client: Client, plan: Plan, folder: Path) -> bool:
     workload = workload_of(1, INPUT_LENGTH)
     with _step(f"1/5  Latency of the sub-blocks of {plan.space} on this machine"):
         provide_table(client, space_for(client, plan.space, workload), workload)
-    with _step(f"2/5  Job: {plan.trials} candidates, error rate against latency, at most 500,000 parameters"):
+    with _step(f"2/5  Job: {plan.trials} candidates, error rate against latency, at most 300,000 parameters"):
         job = client.submit_job(plan.document(), str(uuid.uuid4()))
         print(f"     {job['id']}: {client.url}{job['links']['page']}")
     with _step("3/5  Search"):
