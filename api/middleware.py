@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.metrics import RequestMetrics
 from api.problems import MISDIRECTED, TOO_LARGE, UNEXPECTED, problem_response
 from api.request_id import HEADER, give_request_id, request_id_of
-from api.settings import OWN_NAMES, is_loopback
+from api.settings import OWN_NAMES
+from nas.addresses import is_loopback
 from nas.documents import too_large
 from nas.errors import Problem
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from nas.addresses import is_loopback
 from nas.documents import MAX_BYTES, problems_of
 from nas.errors import InvalidInput
 
@@ -66,13 +66,3 @@ class Settings(BaseSettings):
             return cls(**given)
         except ValidationError as error:
             raise InvalidInput(p for details in error.errors() for p in problems_of(details)) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

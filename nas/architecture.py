@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from nas.attention_types import ATTENTION_TYPES
-from nas.documents import validate
+from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 
 SCHEMA = "pocketformer/architecture/1"
@@ -28,11 +28,7 @@ class TaskShape:
     max_length: int
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Layer(_Value):
+class Layer(StrictModel):
     """One Transformer layer: an attention sub-block followed by a feed-forward sub-block."""
 
     attention: str
@@ -70,7 +66,7 @@ def divides_properly(key_value_heads: int, heads: int) -> bool:
     return key_value_heads < heads and heads % key_value_heads == 0
 
 
-class Stack(_Value):
+class Stack(StrictModel):
     """A stack of layers of one hidden size."""
 
     hidden_size: Size
@@ -92,14 +88,14 @@ class Stack(_Value):
         return self
 
 
-class ClassificationHead(_Value):
+class ClassificationHead(StrictModel):
     """Mean over the tokens, then one linear layer to `outputs` classes."""
 
     type: Literal["classification"] = "classification"
     outputs: Annotated[int, Field(ge=2, le=1_000_000)]
 
 
-class Architecture(_Value):
+class Architecture(StrictModel):
     """One model, completely: from this alone it is built, counted and exported."""
 
     family: Literal["encoder"]

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from nas.addresses import is_loopback
 from nas.documents import refuse_non_finite
 from nas.errors import Conflict, InvalidInput, MissingEntry, NotFound, PocketformerError, Problem, TooLarge
 
@@ -69,7 +69,7 @@ class Client:
             base_url=self.url,
             timeout=httpx.Timeout(timeout_s, connect=10.0),
             follow_redirects=True,
-            trust_env=not _is_this_machine(parts.hostname),  # a proxy has no way to this machine's own addresses
+            trust_env=not is_loopback(parts.hostname),  # a proxy has no way to this machine's own addresses
         )
 
     def __enter__(self) -> Client:
@@ -304,13 +304,6 @@ class _Shown(str):
 
 def _segment(value: str) -> str:
     return quote(value, safe="")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _document(response: httpx.Response) -> Document:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from nas.errors import InvalidInput, Problem, TooLarge, shown
@@ -25,6 +25,12 @@ MAX_DEPTH = 32
 MAX_YAML_NODES = 20_000
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class StrictModel(BaseModel):
+    """The base of every document: frozen, no unknown fields, no conversions between types, finite numbers only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -46,8 +46,7 @@ class InvalidInput(PocketformerError, ValueError):
     def under(self, prefix: str) -> InvalidInput:
         """Return the same problems with every field path below `prefix`."""
         return type(self)(
-            Problem(".".join(filter(None, (prefix, p.field))), p.value, p.allowed, p.next_step)
-            for p in self.problems
+            Problem(".".join(filter(None, (prefix, p.field))), p.value, p.allowed, p.next_step) for p in self.problems
         )
 
 

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from typing import Any
 
 from nas.architecture import Architecture, ClassificationHead, Layer, Stack, TaskShape, divides_properly
-from nas.attention_types import ATTENTION_TYPES
 from nas.documents import validate
 from nas.errors import InvalidInput
+from nas.space_document import SpaceDocument
 from search_spaces import bundled_document
 
 MOST_DIFFERENT_LAYERS = 50_000
@@ -48,72 +46,10 @@ Chooser = Callable[[Decision], int]
 """Returns the index of the option taken."""
 
 
-def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) != len(values):
-        raise InvalidInput.of("", list(values), "values that differ from each other", "remove the repeated ones")
-    return values
-
-
-Sizes = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(min_length=1), AfterValidator(_without_repeats)
-]
-Depths = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=256)], ...], Field(min_length=1), AfterValidator(_without_repeats)
-]
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _LayerChoices(_Document):
-    attention: Annotated[dict[str, dict[str, Sizes]], Field(min_length=1)]
-    feed_forward_ratio: Sizes
-
-    @field_validator("attention")
-    @classmethod
-    def _choices_fit_the_types(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for name, choices in value.items():
-            kind = ATTENTION_TYPES.get(name)
-            if kind is None:
-                raise InvalidInput.of(name, name, ", ".join(ATTENTION_TYPES), "name one of these attention types")
-            if set(choices) != set(kind.choices):
-                raise InvalidInput.of(
-                    name, sorted(choices), f"exactly {', '.join(kind.choices)}", "give each a list of values"
-                )
-        return value
-
-
-class _StackChoices(_Document):
-    depth: Depths
-    hidden_size: Sizes
-    positions: Annotated[
-        tuple[Literal["sinusoidal", "learned"], ...], Field(min_length=1), AfterValidator(_without_repeats)
-    ]
-    norm_position: Annotated[tuple[Literal["pre", "post"], ...], Field(min_length=1), AfterValidator(_without_repeats)]
-    activation: Annotated[tuple[Literal["relu", "gelu"], ...], Field(min_length=1), AfterValidator(_without_repeats)]
-    layer: _LayerChoices
-
-
-class _TaskShapeDocument(_Document):
-    vocabulary_size: Annotated[int, Field(ge=2, le=1_000_000)]
-    outputs: Annotated[int, Field(ge=2, le=1_000_000)]
-    max_length: Annotated[int, Field(ge=1, le=8192)]
-
-
-class _SpaceDocument(_Document):
-    schema_: Annotated[Literal["pocketformer/search-space/1"], Field(alias="schema")] = "pocketformer/search-space/1"
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-    description: Annotated[str, Field(max_length=2000)] = ""
-    family: Literal["encoder"]
-    task_shape: _TaskShapeDocument
-    encoder: _StackChoices
-
-
 class SearchSpace:
     """The set of architectures that a job may propose, for one task shape."""
 
-    def __init__(self, document: _SpaceDocument, task_shape: TaskShape | None = None) -> None:
+    def __init__(self, document: SpaceDocument, task_shape: TaskShape | None = None) -> None:
         self._document = document
         self._choices = document.encoder
         self.name = document.name
@@ -136,7 +72,7 @@ class SearchSpace:
     @classmethod
     def from_document(cls, document: Mapping[str, Any], field: str = "search_space") -> SearchSpace:
         """Build from the plain values of a space document; raise `InvalidInput` naming each wrong field."""
-        parsed = validate(_SpaceDocument, dict(document), field)
+        parsed = validate(SpaceDocument, dict(document), field)
         try:
             return cls(parsed)
         except InvalidInput as error:

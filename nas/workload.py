@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from nas.documents import StrictModel
 
 
-class Workload(BaseModel):
+class Workload(StrictModel):
     """Batch, input length and output length in tokens. Latency of an encoder is one forward pass at it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     batch: Annotated[int, Field(ge=1, le=1024)] = 1
     input_length: Annotated[int, Field(ge=1, le=8192)]

@@ -7,26 +7,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import nas
 from nas.architecture import Architecture
-from nas.documents import parse_document, validate
+from nas.documents import StrictModel, parse_document, validate
 from nas.quality.training import TrainingPlan
 from nas.workload import Workload
 
 SCHEMA = "pocketformer/config/1"
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class CostRecord(_Document):
+class CostRecord(StrictModel):
     """The exact costs as recorded; MACs at the document's workload."""
 
     parameters: Annotated[int, Field(ge=1)]
@@ -35,7 +31,7 @@ class CostRecord(_Document):
     size_mb: Positive
 
 
-class QualityRecord(_Document):
+class QualityRecord(StrictModel):
     """What the task reported: on which split, after which training, and every metric by name."""
 
     metric: str
@@ -44,7 +40,7 @@ class QualityRecord(_Document):
     metrics: dict[str, float]
 
 
-class LatencyRecord(_Document):
+class LatencyRecord(StrictModel):
     """The latency promised on one device, and the version of the table that it comes from."""
 
     latency_ms: Positive
@@ -54,7 +50,7 @@ class LatencyRecord(_Document):
     fingerprint: str
 
 
-class DatasetRecord(_Document):
+class DatasetRecord(StrictModel):
     """The exact data: equal content has equal SHA-256."""
 
     name: str
@@ -62,7 +58,7 @@ class DatasetRecord(_Document):
     sha256: Sha256
 
 
-class TrainingRecord(_Document):
+class TrainingRecord(StrictModel):
     """How the weights were made: with the same plan, seed and data they come out the same."""
 
     plan: TrainingPlan
@@ -70,7 +66,7 @@ class TrainingRecord(_Document):
     input_length: Annotated[int, Field(ge=1)]
 
 
-class WeightsRecord(_Document):
+class WeightsRecord(StrictModel):
     """Where the weights are, and how to tell that they are the right ones."""
 
     sha256: Sha256
@@ -78,7 +74,7 @@ class WeightsRecord(_Document):
     href: str | None = None
 
 
-class Provenance(_Document):
+class Provenance(StrictModel):
     """Where the configuration comes from."""
 
     job: str
@@ -89,7 +85,7 @@ class Provenance(_Document):
     python: str
 
 
-class Config(_Document):
+class Config(StrictModel):
     """The whole document, validated; `architecture` is checked by `Architecture` itself."""
 
     schema_: Annotated[Literal["pocketformer/config/1"], Field(alias="schema")]
@@ -97,7 +93,7 @@ class Config(_Document):
     workload: Workload
     costs: CostRecord
     quality: QualityRecord | None = None
-    latency: dict[str, LatencyRecord] = {}
+    latency: Annotated[dict[str, LatencyRecord], Field(default_factory=dict)]
     dataset: DatasetRecord | None = None
     training: TrainingRecord | None = None
     weights: WeightsRecord | None = None

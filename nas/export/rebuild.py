@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from nas.addresses import is_loopback
 from nas.architecture import Architecture
 from nas.costs import costs_of, whole_model_macs
 from nas.errors import InvalidInput, PocketformerError
@@ -74,7 +75,8 @@ def fetch_weights(config: Config) -> bytes:
         )
     content = bytearray()
     try:
-        with httpx.stream("GET", record.href, timeout=30, follow_redirects=False) as response:
+        direct = is_loopback(httpx.URL(record.href).host)
+        with httpx.stream("GET", record.href, timeout=30, trust_env=not direct) as response:
             if response.status_code != httpx.codes.OK:
                 raise PocketformerError(
                     f"{record.href} answered {response.status_code}: is the service that made the configuration "
@@ -84,7 +86,7 @@ def fetch_weights(config: Config) -> bytes:
                 content += chunk
                 if len(content) > record.size_bytes:
                     break
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PocketformerError(
             f"the weights at {record.href} can't be fetched ({error}): start the service that made the "
             f"configuration, or give the weights as a file: --weights FILE"

@@ -33,6 +33,8 @@ def submit(store: Store, document: Any, idempotency_key: str | None = None) -> t
             raise Conflict(f"The idempotency key {idempotency_key!r} was used for another job, {earlier.id}.")
         return earlier, False
     resolved = resolve(store, spec)
+    info = dataset_info(spec.task.dataset)
+    store.put_dataset(info.name, info.version, info.sha256, info.to_dict())
     return store.add_job(spec.name, resolved, idempotency_key)
 
 

@@ -10,19 +10,17 @@ import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from nas.documents import validate
+from nas.documents import StrictModel, validate
 from nas.latency.runtimes import runtime
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 _CHANGES_THE_NUMBER = ("hardware", "runtime", "runtime_version", "threads", "precision", "clock")
 
 
-class Device(BaseModel):
+class Device(StrictModel):
     """Hardware, runtime, threads, precision and clock: change one, and every latency must be measured anew."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     hardware: Text

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from nas.documents import StrictModel
 from nas.errors import InvalidInput
 
 BEST = 3
@@ -52,10 +53,8 @@ Ratio = Annotated[float, Field(gt=0, le=1e6)]
 _COLUMNS = ("launches_ns", "iterations", "interrupted", "late_early_ratios", "sentinel_ratios")
 
 
-class Measurement(BaseModel):
+class Measurement(StrictModel):
     """What was measured of one graph: every launch, and what follows from them (checked when it is read)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     launches_ns: Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=1000)]
     """The latency of each launch: the lower quartile of its iterations."""

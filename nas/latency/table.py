@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from nas.architecture import Architecture
-from nas.documents import refuse_non_finite, validate
+from nas.documents import StrictModel, refuse_non_finite, validate
 from nas.errors import InvalidInput
 from nas.latency.bench import PROTOCOL
 from nas.latency.campaign import calm_level
@@ -22,10 +22,6 @@ from nas.workload import Workload
 
 Schema = Literal["pocketformer/latency-table/1"]
 SCHEMA: Schema = "pocketformer/latency-table/1"
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Entry(Measurement):
@@ -47,7 +43,7 @@ class WholeModel(Measurement):
             raise InvalidInput(replace(p, field=p.field.lstrip(".")) for p in error.problems) from error
 
 
-class Sentinel(_Document):
+class Sentinel(StrictModel):
     """The readings of the sentinel model in the order they were taken."""
 
     readings_ns: Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=100_000)]
@@ -66,7 +62,7 @@ class Sentinel(_Document):
         return self
 
 
-class Circumstances(_Document):
+class Circumstances(StrictModel):
     """What the campaign was like."""
 
     cpu: Annotated[int, Field(ge=0)] | None
@@ -77,7 +73,7 @@ class Circumstances(_Document):
     """Processes wanting a CPU over the last minute, before and after; None where the system doesn't say."""
 
 
-class LatencyTable(_Document):
+class LatencyTable(StrictModel):
     """The latencies of a space's sub-blocks, and of a few whole models, on a device at a workload."""
 
     schema_: Annotated[Schema, Field(alias="schema")] = SCHEMA

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.architecture import Architecture
+from nas.documents import StrictModel
 from nas.errors import TrainingDiverged
 from nas.models import Transformer, build_model
 from nas.quality.batches import training_batches
@@ -37,10 +38,8 @@ WEIGHT_DECAY = 0.01
 HISTORY_POINTS = 50
 
 
-class TrainingPlan(BaseModel):
+class TrainingPlan(StrictModel):
     """How candidates are trained (`task.training` of the job document)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 200
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32

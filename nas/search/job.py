@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from nas.documents import validate
+from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 from nas.quality.training import TrainingPlan
 from nas.search.samplers import SAMPLERS
 from nas.workload import Workload
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class TaskSpec(_Document):
+class TaskSpec(StrictModel):
     """Which dataset, which of its metrics is the quality, and how candidates are trained."""
 
     dataset: str
@@ -25,7 +21,7 @@ class TaskSpec(_Document):
     training: TrainingPlan = TrainingPlan()
 
 
-class Budget(_Document):
+class Budget(StrictModel):
     """When the search ends: candidates trained, and at most so many hours."""
 
     trials: Annotated[int, Field(ge=1, le=100_000)]
@@ -35,7 +31,7 @@ class Budget(_Document):
 Names = Annotated[tuple[str, ...], Field(max_length=16)]
 
 
-class JobSpec(_Document):
+class JobSpec(StrictModel):
     """One search job, checked for form; `nas.jobs.catalogue` checks that what it names exists."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]

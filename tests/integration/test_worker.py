@@ -126,9 +126,7 @@ def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained
         process.wait()
         recorded = {t.number: t for t in store.trials(job.id) if t.state.is_final}
         assert store.job(job.id).state is JobState.RUNNING
-        until(
-            lambda pids=children: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10
-        )
+        until(lambda pids=children: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)
         assert len(recorded) >= finished_before_the_kill
     process = worker_process(database)
     until(lambda: store.job(job.id).state.is_final)

@@ -20,9 +20,7 @@ VALUES = arrays(
 def by_definition(values, maximise):
     signed = values * np.where(maximise, -1, 1)
     rows = [i for i in range(len(values)) if np.isfinite(values[i]).all()]
-    return [
-        i for i in rows if not any((signed[j] <= signed[i]).all() and (signed[j] < signed[i]).any() for j in rows)
-    ]
+    return [i for i in rows if not any((signed[j] <= signed[i]).all() and (signed[j] < signed[i]).any() for j in rows)]
 
 
 @settings(max_examples=150, deadline=None)

@@ -37,9 +37,7 @@ def quality(architecture):
 class Search:
     """A search whose evaluations cost nothing, and everything that it recorded."""
 
-    def __init__(
-        self, space="smoke", sampler="tpe", parallel=1, limits=("parameters <= 1e6",), seed=0, evaluate=None
-    ):
+    def __init__(self, space="smoke", sampler="tpe", parallel=1, limits=("parameters <= 1e6",), seed=0, evaluate=None):
         self.space = SearchSpace.bundled(space)
         self.sampler, self.parallel, self.seed = sampler, parallel, seed
         self.limits = tuple(parse_constraint(text, "constraints[0]", METRICS) for text in limits)

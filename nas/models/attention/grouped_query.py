@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.models.attention.heads import split_heads
+
 
 class GroupedQueryAttention(nn.Module):
     """Softmax attention in which G = H / K query heads share each of K key/value heads."""
@@ -24,7 +26,7 @@ class GroupedQueryAttention(nn.Module):
         q, k, v = self.qkv(x).split(self.sizes, dim=-1)
         # The G queries of a group stand behind one another as G·T rows, so keys and values are never copied
         q = q.view(b, t, kv, g, e).permute(0, 2, 3, 1, 4).reshape(b, kv, g * t, e)
-        k, v = (part.view(b, t, kv, e).transpose(1, 2) for part in (k, v))  # (B, K, T, E)
+        k, v = split_heads(k, kv), split_heads(v, kv)  # (B, K, T, E)
         mask = None if padding_mask is None else padding_mask[:, None, None, :]
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, K, G·T, E)
         mixed = mixed.view(b, kv, g, t, e).permute(0, 3, 1, 2, 4).reshape(b, t, d)

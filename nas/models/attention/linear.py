@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.models.attention.heads import join_heads, split_heads
+
 
 class LinearAttention(nn.Module):
     """φ(Q) (φ(K)ᵀ V) / (φ(Q) Σ φ(K)) with φ(x) = elu(x) + 1: cost grows with T, not with T²."""
@@ -17,15 +19,11 @@ class LinearAttention(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D); keys where `padding_mask` (B, T) is False add nothing to the sums."""
-        b, t, d = x.shape
-        q, k, v = (
-            part.view(b, t, self.heads, d // self.heads).transpose(1, 2)  # (B, H, T, E)
-            for part in self.qkv(x).chunk(3, dim=-1)
-        )
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))  # (B, H, T, E)
         q, k = functional.elu(q) + 1, functional.elu(k) + 1
         if padding_mask is not None:
             k = k * padding_mask[:, None, :, None].to(k.dtype)
         memory = k.transpose(-2, -1) @ v  # (B, H, E, E)
         total = k.sum(dim=-2).unsqueeze(-1)  # (B, H, E, 1)
         mixed = (q @ memory) / (q @ total)  # φ > 0, so the divisor is positive
-        return self.output(mixed.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]
+        return self.output(join_heads(mixed))  # type: ignore[no-any-return]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.models.attention.heads import join_heads, split_heads
+
 
 class SoftmaxAttention(nn.Module):
     """softmax(Q Kᵀ / √E) V with H heads of E = D / H dimensions."""
@@ -17,11 +19,7 @@ class SoftmaxAttention(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D); keys where `padding_mask` (B, T) is False are not attended to."""
-        b, t, d = x.shape
-        q, k, v = (
-            part.view(b, t, self.heads, d // self.heads).transpose(1, 2)  # (B, H, T, E)
-            for part in self.qkv(x).chunk(3, dim=-1)
-        )
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))  # (B, H, T, E)
         mask = None if padding_mask is None else padding_mask[:, None, None, :]
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.output(mixed.transpose(1, 2).reshape(b, t, d))  # type: ignore[no-any-return]
+        return self.output(join_heads(mixed))  # type: ignore[no-any-return]
