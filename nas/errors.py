@@ -99,8 +99,11 @@ class SpaceExhausted(PocketformerError):
 
 
 def shown(value: Any, limit: int = 80) -> str:
-    """Return `value` as short text for a message; never more than `limit` characters."""
+    """Return `value` as text of at most `limit` characters for a message: both ends of what is longer."""
     if isinstance(value, Mapping) and len(value) > 8:
         return f"a mapping of {len(value)} keys"
     text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    tail = limit // 2  # the end of a path says more than its beginning
+    return f"{text[: limit - tail - 1]}…{text[-tail:]}"

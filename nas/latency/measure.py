@@ -86,7 +86,7 @@ def measure(
                 latency_ms=found.median_ns / 1e6,
                 spread=found.spread,
                 valid=found.valid and off is None,
-                reason=found.reason or off,
+                reason="; ".join(filter(None, (off, found.reason))) or None,
                 sentinel_ratio=calm_ns / reference.sentinel.calm_ns if reference else 1.0,
             )
         )
