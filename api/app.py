@@ -47,8 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     handle_problems(app)
     app.add_middleware(BodyLimit, limit_of=_limits(settings))
-    if not settings.allow_unauthenticated_network:
-        app.add_middleware(OwnNames)
+    if "*" not in settings.allowed_hosts:
+        app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
     for resource in (search_spaces, devices, datasets, score, jobs, events, trials, health, docs, dashboard):
         app.include_router(resource.router)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.metrics import RequestMetrics
 from api.problems import MISDIRECTED, TOO_LARGE, UNEXPECTED, problem_response
 from api.request_id import HEADER, give_request_id, request_id_of
-from api.settings import OWN_NAMES
+from api.settings import OWN_NAMES, PREFIX
 from nas.addresses import is_loopback
 from nas.documents import too_large
 from nas.errors import Problem
@@ -69,14 +69,18 @@ class OwnNames:
     a service that asks nobody to log in; its name in the Host header gives it away.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...] = ()) -> None:
         self._app = app
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] == "http":
             host = Headers(scope=scope).get("host", "")
-            if not is_loopback(_hostname(host)):
-                problem = Problem("Host", host, OWN_NAMES, "call the service by one of these names")
+            name = _hostname(host)
+            if not is_loopback(name) and name not in self._allowed:
+                names = ", ".join((*self._allowed, OWN_NAMES))
+                advice = f"call the service by one of these names, or add this one to {PREFIX}ALLOWED_HOSTS"
+                problem = Problem("Host", host, names, advice)
                 answer = problem_response(request_id_of(scope), MISDIRECTED, str(problem), [problem])
                 await answer(scope, receive, send)
                 return

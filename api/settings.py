@@ -30,6 +30,10 @@ class Settings(BaseSettings):
         bool,
         Field(description="Listen on an address that other machines reach, although nobody has to log in."),
     ] = False
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Field(description="Names beside this machine's own by which the service may be called; * allows any."),
+    ] = ()
     embedded_worker: Annotated[
         bool, Field(description="Run jobs inside this process, so that one command is the whole service.")
     ] = False

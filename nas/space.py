@@ -22,7 +22,7 @@ from nas.errors import InvalidInput
 from nas.space_document import SpaceDocument
 from search_spaces import bundled_document
 
-MOST_DIFFERENT_LAYERS = 50_000
+MOST_DIFFERENT_LAYERS = 10_000
 """Different layers, over all stacks, that a space may have: its bounds and latency tables list them."""
 
 Scalar = int | str

@@ -75,14 +75,14 @@ class WeightsRecord(StrictModel):
 
 
 class Provenance(StrictModel):
-    """Where the configuration comes from."""
+    """Where the configuration comes from, and the releases that trained it."""
 
     job: str
     trial: Annotated[int, Field(ge=0)]
     search_space: str
-    pocketformer: str
-    torch: str
-    python: str
+    pocketformer: str | None = None
+    torch: str | None = None
+    python: str | None = None
 
 
 class Config(StrictModel):
@@ -100,12 +100,9 @@ class Config(StrictModel):
     provenance: Provenance | None = None
 
 
-def provenance(job: str, trial: int, search_space: str) -> dict[str, Any]:
-    """Return the provenance of a trial as this process would make it."""
+def software() -> dict[str, str]:
+    """Return the releases that weights made by this process come from."""
     return {
-        "job": job,
-        "trial": trial,
-        "search_space": search_space,
         "pocketformer": nas.__version__,
         "torch": str(torch.__version__),  # a subclass of str, which YAML would not take
         "python": platform.python_version(),

@@ -79,6 +79,7 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
             }
             context = checked(JobContext.load, store, document)
             if context is not None:
+                checked(reference_of, context, info)
                 for index, constraint in enumerate(context.constraints):
                     checked(_check_reachable, context, constraint, f"constraints[{index}]")
             if not problems:
@@ -197,11 +198,14 @@ def reach_of(context: JobContext, metric: str) -> tuple[float, float] | None:
     if metric in COST_NAMES:
         lowest, highest = reach(context.space, metric, context.spec.workload)
         return lowest[0], highest[0]
-    name, _, device = metric.partition("@")
-    if name == "latency_ms" and device in context.predictors:
-        predictor = context.predictors[device]
-        return predictor.lowest(context.space)[0], predictor.highest(context.space)[0]
-    return None
+    device = metric.partition("@")[2]
+    if device not in context.predictors:
+        return None
+    # The bounds are the prediction times a constant of the table, so all three have their extremes together
+    predictor = context.predictors[device]
+    extremes = (predictor.lowest(context.space)[1], predictor.highest(context.space)[1])
+    least, most = (context.costs(architecture)[metric] for architecture in extremes)
+    return least, most
 
 
 def reference_of(context: JobContext, info: DatasetInfo) -> dict[str, dict[str, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 from nas.architecture import Architecture
 from nas.costs import COST_NAMES
 from nas.errors import Conflict, NotFound
-from nas.export.config import config_document, provenance
+from nas.export.config import config_document
 from nas.jobs.report import QUALITY_LABEL
 from nas.search.job import JobSpec
 from nas.store.records import JobRecord, TrialRecord, TrialState
@@ -49,7 +49,12 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             "seed": spec.seed,
             "input_length": spec.workload.input_length,
         },
-        "provenance": provenance(job.id, trial.number, job.document["search_space"]["name"]),
+        "provenance": {
+            "job": job.id,
+            "trial": trial.number,
+            "search_space": job.document["search_space"]["name"],
+            **(trial.training or {}).get("software", {}),
+        },
     }
     if trial.weights_sha256 is not None:
         parts["weights"] = {

@@ -17,6 +17,7 @@ import torch
 from nas.architecture import Architecture
 from nas.documents import validate
 from nas.errors import PocketformerError
+from nas.export.config import software
 from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import load_dataset
 from nas.quality.training import TrainingPlan, train
@@ -63,6 +64,7 @@ def evaluate(assignment: Assignment) -> Evaluation:
         return Evaluation(None, None, None, f"{type(error).__name__}: {error}", duration_s)
     training = {
         "label": result.label,
+        "software": software(),
         "steps": result.steps,
         "cpu_s": result.cpu_s,
         "history": [[step, loss] for step, loss in result.history],

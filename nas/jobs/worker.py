@@ -55,6 +55,9 @@ class Worker:
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 found = False
+            except Exception:  # a worker that ended unseen would leave every later job waiting
+                log.exception("worker %s met an error outside a job", self.name)
+                found = False
             if not found:
                 stop.wait(poll_s)
 
@@ -90,7 +93,10 @@ class Worker:
             log.exception("job %s failed", job.id)
             known = isinstance(error, PocketformerError)
             text = str(error) if known else f"{type(error).__name__}: {error}"
-            self._store.finish_job(job.id, job.lease_token, JobState.FAILED, text)
+            try:
+                self._store.finish_job(job.id, job.lease_token, JobState.FAILED, text)
+            except LeaseLost as lost:
+                log.warning("job %s: %s", job.id, lost)
         finally:
             lease.end()
             processes.close()
@@ -98,8 +104,14 @@ class Worker:
     def _search(self, job: JobRecord, processes: EvaluationProcesses, lease: _Lease) -> str:
         context = JobContext.load(self._store, job.document)
         spec = context.spec
+        info = dataset_info(spec.task.dataset)
+        if info.sha256 != context.dataset_sha256:
+            raise PocketformerError(
+                f"the dataset {info.name} of this worker ({info.version}) has sha256 {info.sha256}, the job was "
+                f"submitted with {context.dataset_sha256}: install the same release of the package that carries it"
+            )
         if job.reference is None:
-            reference = reference_of(context, dataset_info(spec.task.dataset))
+            reference = reference_of(context, info)
             self._store.set_reference(job.id, job.lease_token, reference)
         proposer = Proposer(
             context.space, context.objectives, context.constraints, context.costs, spec.sampler, spec.seed

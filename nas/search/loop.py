@@ -63,6 +63,7 @@ class SearchLoop:
         self._waiting: deque[Proposal] = deque()
         self._running: dict[Future[Evaluation], Proposal] = {}
         self._deaths: Counter[int] = Counter()
+        self._alone: set[int] = set()  # trials that ran while an evaluation process died
         self._exhausted: str | None = None
 
     def resume(self, trials: Sequence[RecordedTrial]) -> None:
@@ -83,7 +84,7 @@ class SearchLoop:
                 for future in self._running:
                     future.cancel()
                 return stop
-            if self._waiting and len(self._running) < self._parallel:
+            if self._waiting and self._may_start(self._waiting[0].number):
                 proposal = self._waiting.popleft()
                 self._running[self._submit(proposal.number, proposal.architecture)] = proposal
             elif self._may_propose(budget):
@@ -93,13 +94,20 @@ class SearchLoop:
             else:
                 return self._reason(budget)
 
+    def _may_start(self, number: int) -> bool:
+        """Return whether a trial may start now: one under suspicion only runs when nothing else does."""
+        if number in self._alone or any(p.number in self._alone for p in self._running.values()):
+            return not self._running
+        return len(self._running) < self._parallel
+
     def _next_may_be_told(self) -> bool:
         untold = len(self._order) - self._told
         return untold > self._unknown and self._order[self._told] in self._results
 
     def _may_propose(self, budget: int) -> bool:
         late = self._deadline is not None and time.time() >= self._deadline
-        if self._exhausted or late or len(self._order) >= budget or len(self._running) >= self._parallel:
+        spent = len(self._order) >= budget
+        if self._exhausted or late or spent or self._waiting or len(self._running) >= self._parallel:
             return False
         while self._next_may_be_told():
             number = self._order[self._told]
@@ -130,12 +138,15 @@ class SearchLoop:
             try:
                 result = future.result()
             except BrokenExecutor:
-                self._deaths[number] += 1
+                # The death of one process breaks off all evaluations; who caused it shows when each runs alone
+                self._deaths[number] += self._parallel == 1 or number in self._alone
+                self._alone.add(number)
                 if self._deaths[number] < DEATHS_ALLOWED:
-                    log.warning("the process evaluating trial %d died: evaluating it again", number)
+                    log.warning("trial %d: an evaluation process died; evaluating it again, alone", number)
                     self._waiting.append(proposal)
                     continue
                 result = Evaluation(None, None, None, f"its process died {DEATHS_ALLOWED} times", 0.0)
+            self._alone.discard(number)
             metrics = None if result.metrics is None else {**proposal.costs, **result.metrics}
             self._record.evaluated(number, result, metrics)
             self._results[number] = metrics

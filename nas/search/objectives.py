@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -67,17 +68,19 @@ class Constraint:
         excess = value - self.limit if self.operator == "<=" else self.limit - value
         if math.isnan(excess):
             return math.inf
-        return max(0.0, excess / (abs(self.limit) or 1.0))
+        if excess <= 0:
+            return 0.0
+        return min(excess / (abs(self.limit) or 1.0), sys.float_info.max)
 
 
 _CONSTRAINT = re.compile(r"^\s*(?P<metric>[^\s<>=]+)\s*(?P<operator><=|>=)\s*(?P<limit>\S+)\s*$")
-_NUMBER = re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+_NUMBER = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
 def parse_constraint(text: str, field: str, metrics: Mapping[str, MetricInfo]) -> Constraint:
     """Parse e.g. `parameters <= 5e6`; raise `InvalidInput` for `field` if metric, operator or number is wrong."""
     match = _CONSTRAINT.match(text)
-    if match is None or not _NUMBER.match(match["limit"]):
+    if match is None or not _NUMBER.match(match["limit"]) or not math.isfinite(float(match["limit"])):
         raise InvalidInput.of(
             field, text, "`METRIC <= NUMBER` or `METRIC >= NUMBER`", "write it like `parameters <= 5e6`"
         )

@@ -220,9 +220,12 @@ class TestSettings:
         assert not database.exists()
 
 
-def test_a_service_opened_to_a_network_goes_by_whatever_name_it_has_there(tmp_path: Path) -> None:
-    with serving(tmp_path / "x.db", allow_unauthenticated_network=True) as service:
+def test_a_service_opened_to_a_network_answers_to_the_names_that_it_was_given(tmp_path: Path) -> None:
+    with serving(tmp_path / "x.db", allow_unauthenticated_network=True, allowed_hosts=("api",)) as service:
         assert service.client.get("/v1/jobs", headers={"Host": "api:8000"}).status_code == 200
+        assert service.client.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 421
+    with serving(tmp_path / "x.db", allow_unauthenticated_network=True, allowed_hosts=("*",)) as service:
+        assert service.client.get("/v1/jobs", headers={"Host": "anything"}).status_code == 200
 
 
 def test_answers_come_while_a_slow_document_is_read(service: Service) -> None:

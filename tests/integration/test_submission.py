@@ -4,11 +4,13 @@ import pytest
 
 from nas.costs import reach
 from nas.errors import Conflict, InvalidInput
-from nas.jobs.catalogue import submit
+from nas.jobs.catalogue import reach_of, submit
+from nas.jobs.context import JobContext
+from nas.jobs.inventory import add_device, add_table
 from nas.space import SearchSpace
 from nas.store.store import Store
 from nas.workload import Workload
-from tests.integration.api_examples import job_document
+from tests.integration.api_examples import device_document, job_document, latency_table
 
 
 @pytest.fixture
@@ -90,3 +92,19 @@ def test_a_missing_budget_is_refused_by_field(store):
     with pytest.raises(InvalidInput) as caught:
         submit(store, document)
     assert caught.value.problems[0].field == "budget"
+
+
+def test_a_bound_of_latency_is_an_objective_and_a_limit_like_the_latency_itself(store):
+    workload = Workload(input_length=16)
+    space = SearchSpace.bundled("smoke")
+    space = space.for_task(type(space.task_shape)(259, 35, 16))
+    add_device(store, device_document())
+    add_table(store, "bench-board", latency_table("bench-board", space, workload))
+    upper = "latency_upper_ms@bench-board"
+    document = job_document(devices=["bench-board"], objectives=["error_rate", upper], constraints=[])
+    job, _ = submit(store, document)
+    context = JobContext.load(store, job.document)
+    values = [context.costs(a)[upper] for a in context.space.enumerate()]
+    assert reach_of(context, upper) == (min(values), max(values))
+    with pytest.raises(InvalidInput, match=r"constraints\[0\]"):
+        submit(store, {**document, "constraints": [f"{upper} <= {min(values) / 2}"]})

@@ -170,6 +170,34 @@ def test_an_evaluation_process_that_dies_is_tried_again_and_then_given_up():
     assert search.submitted.count(2) == 3
 
 
+def test_an_evaluation_that_kills_its_process_does_not_take_its_neighbours_with_it():
+    """As a process pool does it: when one process dies, every evaluation under way is broken off."""
+    futures: list[Future[Evaluation]] = []
+
+    class Pool(Search):
+        def submit(self, number, architecture):
+            self.submitted.append(number)
+            future: Future[Evaluation] = Future()
+            futures.append(future)
+
+            def work():
+                time.sleep(0.005)
+                if number == 1:
+                    for other in futures:
+                        if not other.done():
+                            other.set_exception(BrokenExecutor())
+                elif not future.done():
+                    future.set_result(Evaluation({"error_rate": quality(architecture)}, None, None, None, 0.0))
+
+            threading.Thread(target=work).start()
+            return future
+
+    search = Pool(parallel=2)
+    assert search.run(8) == "budget spent: 8 candidates evaluated"
+    failed = [t.proposal.number for t in search.trials.values() if t.proposal.verdict == "evaluate" and not t.metrics]
+    assert failed == [1]
+
+
 def test_a_deadline_lets_running_evaluations_end_and_proposes_nothing_more():
     search = Search(parallel=2)
     reason = search.run(1000, deadline=time.time() + 0.3)
@@ -201,6 +229,9 @@ def test_a_limit_says_by_how_much_it_is_broken(text, metrics, violation):
     [
         "parameters < 5",
         "parameters <= five",
+        "parameters <= 5_",
+        "parameters <= 1__0",
+        "parameters >= 1e999",
         "parameters",
         "<= 5",
         "macs <= nan",
