@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,17 +60,13 @@ class Client:
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidInput.of(
-                "url", url, "http://HOST:PORT or https://HOST:PORT", "give the address that `nas serve` prints"
-            )
+        host = _host_of(url)
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(timeout_s, connect=10.0),
             follow_redirects=True,
-            trust_env=not is_loopback(parts.hostname),  # a proxy has no way to this machine's own addresses
+            trust_env=not is_loopback(host),  # a proxy has no way to this machine's own addresses
         )
 
     def __enter__(self) -> Client:
@@ -300,6 +297,20 @@ class _Shown(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def _host_of(url: str) -> str:
+    """Return the host of a server's address; raise `InvalidInput` for what is none."""
+    host: str | None = None
+    with contextlib.suppress(ValueError, httpx.InvalidURL):  # a bracket left open, a port that is no number
+        parts = urlsplit(url)
+        _ = parts.port, httpx.URL(url)
+        host = parts.hostname if parts.scheme in ("http", "https") else None
+    if not host:
+        raise InvalidInput.of(
+            "url", url, "http://HOST:PORT or https://HOST:PORT", "give the address that `nas serve` prints"
+        )
+    return host
 
 
 def _segment(value: str) -> str:

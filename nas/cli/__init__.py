@@ -57,3 +57,6 @@ def main() -> None:
     except PocketformerError as error:
         print_error(error)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
+    except OSError as error:  # a disk that is full, a file that went away: the reader's to mend, not this program's
+        print_error(PocketformerError(" ".join(str(error).split()) or type(error).__name__))
+        sys.exit(1)

@@ -19,7 +19,7 @@ import typer
 
 from nas.cli.jobs import follow
 from nas.cli.measuring import keep_table, measure_table, newest_table, space_for, still_as_fast
-from nas.cli.options import example, opened_client, workload_of
+from nas.cli.options import check_file, example, make_folder, opened_client, workload_of, writing
 from nas.cli.output import architecture_text, duration_text, front_table, note, print_table
 from nas.cli.score import print_rebuilt
 from nas.cli.server_process import ServerProcess
@@ -87,8 +87,10 @@ def demo(
     second run uses the table that the first one measured.
     """
     folder = data.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder("data", folder)
     log = folder / "serve.log"
+    check_file("data", log)
+    check_file("data", folder / "knee.yaml")
     print(f"Starting the service; its log is {data / 'serve.log'}", flush=True)
     with ServerProcess(folder / "pocketformer.db", log, port=port, processes=PROCESSES) as server:
         with opened_client(server.url) as client:
@@ -121,7 +123,9 @@ def run(client: Client, plan: Plan, folder: Path) -> bool:
         print_front(job, front, client.url)
     with _step("5/5  The knee, rebuilt from its file alone in a fresh process"):
         file = folder / "knee.yaml"
-        file.write_text(client.config(job["id"], front["knee"]))
+        config = client.config(job["id"], front["knee"])
+        with writing("data", file):
+            file.write_text(config)
         print(f"     Downloaded {file}")
         rebuilt = rebuild_in_fresh_process(file)
         print_rebuilt(rebuilt)

@@ -18,10 +18,12 @@ from nas.cli.options import (
     DatabaseOption,
     JsonOption,
     ServerOption,
+    check_file,
     example,
     opened_client,
     read_file,
     workload_of,
+    writing,
 )
 from nas.cli.output import note, print_json, print_table, table_of
 from nas.cli.places import opened_place
@@ -93,10 +95,13 @@ def profile(
     minutes; leave the machine alone meanwhile. The table goes to the database, or with --url to a server.
     """
     workload = workload_of(batch, input_length)
+    if out is not None:
+        check_file("out", out)
     with opened_place(url, database) as place:
         table = measure_table(name, space_for(place, space, workload), workload, seed)
         if out is not None:
-            out.write_text(json.dumps(table.to_dict()) + "\n")
+            with writing("out", out):
+                out.write_text(json.dumps(table.to_dict()) + "\n")
             note(f"Wrote {out}.")
         summary = keep_table(place, table)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import BatchOption, example, read_file
+from nas.cli.options import OwnBatchOption, OwnLengthOption, check_file, example, read_file
 from nas.cli.output import note
 from nas.cli.score import find_weights, read_config_file, read_subject
 
@@ -24,11 +24,8 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", show_default="fetched from where the configuration says", help="The weights."),
     ] = None,
-    input_length: Annotated[
-        int | None,
-        typer.Option(show_default="the configuration's, or the longest", help="Tokens in one sequence."),
-    ] = None,
-    batch: BatchOption = 1,
+    input_length: OwnLengthOption = None,
+    batch: OwnBatchOption = None,
 ) -> None:
     """Write a model as ONNX, of one fixed input shape, the way latency tables are measured.
 
@@ -37,6 +34,7 @@ def export(
     from nas.export.onnx import export_onnx
 
     architecture, workload = read_subject(file, batch, input_length)
+    check_file("onnx", onnx)
     config = read_config_file(file)
     content = None
     if config is not None and (config.weights is not None or weights is not None):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nas.cli.options import DEFAULT_URL, JsonOption, UrlOption, example, opened_client, read_document
+from nas.cli.options import DEFAULT_URL, JsonOption, UrlOption, example, opened_client, read_document, writing
 from nas.cli.output import (
     architecture_text,
     front_table,
@@ -17,7 +17,7 @@ from nas.cli.output import (
     print_table,
     table_of,
 )
-from nas.errors import InvalidInput, NotFound
+from nas.errors import NotFound
 
 if TYPE_CHECKING:
     from nas.client import Client
@@ -164,11 +164,11 @@ def config(
         number = _knee(client, job_id) if trial is None else trial
         text = client.config(job_id, number, form)
         if weights is not None:
-            _write(weights, client.weights(job_id, number))
+            _write("weights", weights, client.weights(job_id, number))
     if out is None:
         sys.stdout.write(text)
     else:
-        _write(out, text.encode())
+        _write("out", out, text.encode())
 
 
 @app.command("watch", epilog=example("nas jobs watch latest"))
@@ -265,11 +265,7 @@ def _print_job(job: dict[str, Any], url: str) -> None:
     print_table(table_of(["", ""], rows))
 
 
-def _write(path: Path, content: bytes) -> None:
-    try:
+def _write(option: str, path: Path, content: bytes) -> None:
+    with writing(option, path):
         path.write_bytes(content)
-    except OSError as error:
-        raise InvalidInput.of(
-            "file", str(path), "a file that can be written", f"check the path ({error.strerror})"
-        ) from error
     note(f"Wrote {path}.")

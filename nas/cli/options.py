@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,14 @@ ProcessesOption = Annotated[
     ),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", help="Sequences in one inference.")]
+OwnBatchOption = Annotated[
+    int | None,
+    typer.Option("--batch", show_default="the configuration's, or 1", help="Sequences in one inference."),
+]
+OwnLengthOption = Annotated[
+    int | None,
+    typer.Option("--input-length", show_default="the configuration's, or the longest", help="Tokens in one sequence."),
+]
 
 
 def example(*commands: str) -> str:
@@ -72,7 +81,8 @@ def opened_store(address: str) -> Iterator[Store]:
 def make_data_folder(address: str) -> None:
     """Make the folder of the default database; any other place is its owner's to make."""
     if address == DEFAULT_DATABASE:
-        Path("data").mkdir(exist_ok=True)
+        with writing("database", Path("data"), "a folder, or no file in its place"):
+            Path("data").mkdir(exist_ok=True)
 
 
 @contextmanager
@@ -90,6 +100,35 @@ def workload_of(batch: int, input_length: int) -> Workload:
     from nas.workload import Workload
 
     return validate(Workload, {"batch": batch, "input_length": input_length}, "workload")
+
+
+@contextmanager
+def writing(option: str, path: Path, allowed: str = "a file that can be written") -> Iterator[None]:
+    """Turn an `OSError` into `InvalidInput` for the option that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        next_step = f"name another place, or make this one writable ({error.strerror or error})"
+        raise InvalidInput.of(option, str(path), allowed, next_step) from error
+
+
+def check_file(option: str, path: Path) -> None:
+    """Raise `InvalidInput` unless a file can be written there; called before work that would be lost."""
+    with writing(option, path):
+        existed = path.exists()
+        if existed and not (path.is_file() or path.is_dir()):
+            return  # a pipe or a device, whose reader must not see it open and close
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+
+
+def make_folder(option: str, folder: Path) -> None:
+    """Make a folder unless it is there; raise `InvalidInput` unless files can be written in it."""
+    with writing(option, folder, "a folder that files can be written in"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            """It can be written in."""
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import typer
 
 from nas.cli.options import (
     DEFAULT_DATABASE,
-    BatchOption,
     DatabaseOption,
     JsonOption,
+    OwnBatchOption,
+    OwnLengthOption,
     ServerOption,
     example,
     read_document,
@@ -49,11 +50,8 @@ def score(
         list[str] | None,
         typer.Option(metavar="NAME", show_default="every one with a fitting table", help="Devices to predict for."),
     ] = None,
-    input_length: Annotated[
-        int | None,
-        typer.Option(show_default="the configuration's, or the longest", help="Tokens in one sequence."),
-    ] = None,
-    batch: BatchOption = 1,
+    input_length: OwnLengthOption = None,
+    batch: OwnBatchOption = None,
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
@@ -75,17 +73,26 @@ def score(
         _print_score(result, workload)
 
 
-def read_subject(file: Path, batch: int = 1, input_length: int | None = None) -> tuple[Architecture, Workload]:
-    """Return the architecture in a file and a workload: a configuration's own unless a length is given."""
+def read_subject(
+    file: Path, batch: int | None = None, input_length: int | None = None
+) -> tuple[Architecture, Workload]:
+    """Return the architecture in a file and its workload; what is given overrides that field of a configuration's.
+
+    Raises `InvalidInput` for a workload that the architecture can't take.
+    """
     from nas.architecture import Architecture
+    from nas.jobs.score import check_workload
 
     config = read_config_file(file)
     if config is not None:
         architecture = Architecture.from_dict(config.architecture, "config.architecture")
-        workload = config.workload if input_length is None else workload_of(batch, input_length)
-        return architecture, workload
-    architecture = Architecture.from_dict(read_document(file))
-    return architecture, workload_of(batch, architecture.max_length if input_length is None else input_length)
+        own_batch, own_length = config.workload.batch, config.workload.input_length
+    else:
+        architecture = Architecture.from_dict(read_document(file))
+        own_batch, own_length = 1, architecture.max_length
+    workload = workload_of(own_batch if batch is None else batch, own_length if input_length is None else input_length)
+    check_workload(architecture, workload)
+    return architecture, workload
 
 
 def read_config_file(file: Path) -> Config | None:

@@ -16,17 +16,23 @@ from nas.cli.options import (
     JsonOption,
     ProcessesOption,
     example,
+    make_folder,
     opened_store,
     read_document,
+    writing,
 )
 from nas.cli.output import architecture_text, front_table, note, print_json, print_table
 from nas.cli.worker import stop_on_signals
+from nas.errors import LeaseLost
 
 if TYPE_CHECKING:
+    from nas.jobs.worker import Worker
     from nas.store.records import JobRecord
     from nas.store.store import Store
 
 POLL_S = 0.3
+FOLLOW_S = 1.0
+"""How often a job that another worker runs is looked at."""
 
 
 def register(app: typer.Typer) -> None:
@@ -54,20 +60,23 @@ def search(
     from nas.store.records import JobState
 
     document = read_document(file)
+    if out is not None:
+        make_folder("out", out)
     stop = stop_on_signals()
     logging.basicConfig(level=logging.WARNING)
     with opened_store(database) as store:
         job, _ = submit(store, document)
         job = _run(store, job, processes, stop)
         front = front_of(store, job)
-        if out is not None:
-            _write_front(store, job, front, out)
         if as_json:
             print_json({"job": describe_job(store, job), "front": front})
         elif front["members"]:
             print_table(front_table(front))
             _name_knee(front, job.id)
-        if job.state is JobState.RUNNING:
+        if out is not None:
+            with writing("out", out, "a folder that files can be written in"):
+                _write_front(store, job, front, out)
+        if not job.state.is_final:
             note(f"Stopped. `nas worker --database {database}` goes on with {job.id}.")
         elif job.state is not JobState.SUCCEEDED:
             note(f"{job.id} {job.state}: {job.reason}")
@@ -86,7 +95,7 @@ def _run(store: Store, job: JobRecord, processes: int | None, stop: threading.Ev
 
     def run() -> None:
         try:
-            worker.run_job(job.id, stop)
+            _work(worker, store, job.id, stop)
         except BaseException as error:  # raised again below, in the thread that is listened to
             errors.append(error)
 
@@ -106,6 +115,23 @@ def _run(store: Store, job: JobRecord, processes: int | None, stop: threading.Ev
     return store.job(job.id)
 
 
+def _work(worker: Worker, store: Store, job_id: str, stop: threading.Event) -> None:
+    """Run the job until it ends or `stop` is set.
+
+    A server on the same database may have claimed it first: its worker then runs it, and should that one give it
+    up, it is run here.
+    """
+    told = False
+    while not stop.is_set() and not store.job(job_id).state.is_final:
+        try:
+            worker.run_job(job_id, stop)
+        except LeaseLost:
+            if not told and not store.job(job_id).state.is_final:
+                note(f"Another worker runs {job_id}: following it.")
+                told = True
+            stop.wait(FOLLOW_S)
+
+
 def _name_knee(front: dict[str, Any], job_id: str) -> None:
     knee = next(member for member in front["members"] if member["number"] == front["knee"])
     values = ", ".join(f"{o['name']} {knee['metrics'][o['name']]:.4g}" for o in front["objectives"])
@@ -118,7 +144,6 @@ def _write_front(store: Store, job: JobRecord, front: dict[str, Any], folder: Pa
     from nas.documents import to_yaml
     from nas.jobs.delivery import config_of, weights_of
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "front.json").write_text(json.dumps(front, indent=2, ensure_ascii=False) + "\n")
     for member in front["members"]:
         trial = store.trial(job.id, member["number"])

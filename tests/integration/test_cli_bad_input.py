@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sqlite3
+import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,13 @@ import yaml
 from api_examples import job_document, latency_table, space_document
 from cli_runner import Run, nas
 
+from nas.architecture import Architecture
+from nas.cli.search import _run
+from nas.costs import costs_of
+from nas.export.config import config_document
+from nas.jobs.catalogue import submit
 from nas.space import SearchSpace
+from nas.store.records import JobState
 from nas.store.store import Store
 from nas.workload import Workload
 
@@ -220,3 +229,116 @@ def test_a_file_that_is_neither_architecture_nor_configuration_is_refused(conten
     assert problems(nas("score", file))
     assert problems(nas("export", file, "--onnx", tmp_path / "a.onnx"))
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.fixture
+def architecture(tmp_path: Path) -> Path:
+    """An architecture of the smoke space as a file."""
+    file = tmp_path / "architecture.json"
+    file.write_text(json.dumps(SearchSpace.bundled("smoke").sample(random.Random(0)).to_dict()))
+    return file
+
+
+@pytest.fixture
+def configuration(architecture: Path, tmp_path: Path) -> Path:
+    """A configuration for batches of 3 sequences of 16 tokens."""
+    subject, workload = Architecture.from_dict(json.loads(architecture.read_text())), Workload(batch=3, input_length=16)
+    file = tmp_path / "config.yaml"
+    costs = asdict(costs_of(subject, workload))
+    file.write_text(yaml.safe_dump(config_document(subject, workload, {"costs": costs})))
+    return file
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/below", "/proc"])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_job_is_submitted(
+    place: str, database: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "job.yaml").write_text(job())
+    before = rows(database)
+    run = nas("search", tmp_path / "job.yaml", "--out", tmp_path / place, "--database", f"sqlite:///{database}")
+    assert place in problems(run)["out"]["given"]
+    assert rows(database) == before
+
+
+def test_a_file_that_cannot_be_written_is_refused_by_its_option(architecture: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "x.onnx"
+    assert "No such file" in problems(nas("export", architecture, "--onnx", nowhere))["onnx"]["next"]
+    table = nas("device", "profile", "x", "--space", "smoke", "--input-length", 16, "--out", nowhere)
+    assert "nowhere" in problems(table)["out"]["given"]
+
+
+def test_a_demo_folder_that_is_a_file_is_refused(architecture: Path) -> None:
+    assert problems(nas("demo", "--exit", "--data", architecture))["data"]
+
+
+def test_the_folder_of_the_database_is_refused_where_a_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POCKETFORMER_DATABASE_URL", raising=False)
+    (tmp_path / "data").write_text("a file")
+    assert "data" in problems(nas("device", "list"))["database"]["given"]
+
+
+def test_an_error_of_the_system_that_nobody_expected_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    run = nas("demo", "--exit", "--data", "here")
+    assert (run.code, run.out) == (1, "")
+    assert run.err.startswith("error: ")
+    assert len(run.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:80x0", "http://127.0.0.1:99999", "ftp://x", "x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    assert problems(nas("jobs", "list", "--url", url))["url"]["given"] == repr(url)
+
+
+def test_an_input_longer_than_the_architecture_takes_is_refused(
+    architecture: Path, configuration: Path, database: Path, tmp_path: Path
+) -> None:
+    for file in (architecture, configuration):
+        score = nas("score", file, "--input-length", 8000, "--database", f"sqlite:///{database}")
+        export = nas("export", file, "--input-length", 8000, "--onnx", tmp_path / "x.onnx")
+        assert "max_length" in problems(score)["workload.input_length"]["allowed"]
+        assert "max_length" in problems(export)["workload.input_length"]["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "workload"),
+    [
+        ((), "batch=3,input_length=16"),
+        (("--batch", 2), "batch=2,input_length=16"),
+        (("--input-length", 8), "batch=3,input_length=8"),
+        (("--batch", 2, "--input-length", 8), "batch=2,input_length=8"),
+    ],
+)
+def test_each_option_overrides_its_own_field_of_a_configuration(
+    options: tuple[object, ...], workload: str, configuration: Path, database: Path
+) -> None:
+    run = nas("score", configuration, *options, "--database", f"sqlite:///{database}")
+    assert run.code == 0, run.err
+    assert f"at {workload}," in run.out
+
+
+def test_a_search_whose_job_another_worker_took_follows_it_to_its_end(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store.open(f"sqlite:///{database}")
+    submitted, _ = submit(store, job_document(constraints=[]))
+    taken = store.claim_job_by_id(submitted.id, "the server's", 60)
+    assert taken is not None
+    end = threading.Timer(1.0, store.finish_job, (taken.id, taken.lease_token, JobState.CANCELLED, "as asked"))
+    end.start()
+    try:
+        ended = _run(store, submitted, 1, threading.Event())
+    finally:
+        end.join()
+        store.close()
+    assert (ended.state, ended.reason) == (JobState.CANCELLED, "as asked")
+    assert capsys.readouterr().err.count(f"Another worker runs {taken.id}") == 1

@@ -118,6 +118,13 @@ def test_the_database_of_the_compose_file_is_the_one_its_services_are_told() -> 
     assert told == expected.format(**postgres)
 
 
+def test_an_image_that_is_given_no_command_tells_which_there_are() -> None:
+    words = yaml.safe_load(next(rest for instruction, rest in dockerfile() if instruction == "CMD"))
+    done = subprocess.run([*entrypoint(), *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(service["command"][0] in done.stdout for service in SERVICES.values() if "command" in service)
+
+
 def test_the_image_is_installed_as_the_makefile_installs() -> None:
     makefile = (ROOT / "Makefile").read_text()
     torch = re.search(r"^TORCH := (.*)$", makefile, re.MULTILINE)
