@@ -53,7 +53,7 @@ for command in (score, export):
 def main() -> None:
     """Run the command line and exit."""
     try:
-        app()
+        app(prog_name="nas")  # also where it is started as `python -m nas.cli`
     except PocketformerError as error:
         print_error(error)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
