@@ -6,6 +6,7 @@ Shapes: B sequences, T tokens, D hidden size. `padding_mask` (B, T) is True at r
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class Embedding(nn.Module):
         return self.tokens(tokens) + self.positions[: tokens.shape[1]]  # type: ignore[no-any-return]
 
 
-class Residual(nn.Module):
+class Residual(nn.Module, ABC):
     """x + f(norm(x)) (pre-norm) or norm(x + f(x)) (post-norm; Xiong et al. 2020, arXiv 2002.04745)."""
 
     def __init__(self, hidden_size: int, norm_position: str) -> None:
@@ -41,9 +42,9 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(hidden_size)
         self.pre = norm_position == "pre"
 
+    @abstractmethod
     def transform(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
         """Return f(x), (B, T, D) to (B, T, D)."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D)."""
