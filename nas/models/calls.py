@@ -1,0 +1,252 @@
+"""Calls: what one inference asks of each sub-block, at which sizes.
+
+An encoder runs once (`prefill`). A decoder reads its prompt (`prefill`), then goes on token by token (`step`). An
+encoder–decoder reads its source and prepares the cross-attentions (`prefill`), then writes token by token (`step`).
+A step reads caches with room for all tokens of the workload, so that every step costs the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.architecture import Architecture, Layer
+from nas.models.blocks import AttentionBlock, CrossAttentionBlock
+from nas.models.sub_blocks import LayerBlocks, SubBlock, build_sub_block, stack_blocks
+from nas.workload import Workload
+
+Phase = Literal["prefill", "step"]
+Method = Literal["forward", "prefill", "step", "prepare"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a sub-block."""
+
+    sub_block: SubBlock
+    method: Method
+    batch: int
+    tokens: int
+    """Tokens of each sequence that are read in this run."""
+    context: int = 0
+    """Of cached attention the tokens that the cache has room for, of cross-attention the tokens it attends to."""
+
+
+def phases(family: str) -> tuple[Phase, ...]:
+    """Return the phases of an inference of this family, in order."""
+    return ("prefill",) if family == "encoder" else ("prefill", "step")
+
+
+def cache_length(family: str, workload: Workload) -> int:
+    """Return the tokens that the self-attention caches of a decoder have room for at a workload."""
+    written = max(1, workload.output_length)
+    return written if family == "encoder-decoder" else workload.input_length + written
+
+
+def calls(architecture: Architecture, workload: Workload, phase: Phase) -> tuple[Call, ...]:
+    """Return every run of a sub-block in a phase of the workload, in order (preparations of a layer stand with it)."""
+    family = architecture.family
+    result: list[Call] = []
+    for name, stack in architecture.stacks:
+        blocks = stack_blocks(architecture, name)
+        place = Place(family, name, workload, phase)
+        result += place.of_embedding(blocks.embedding)
+        for layer, choices in zip(blocks.layers, stack.layers, strict=True):
+            result += place.of_layer(layer, choices) * stack.repeats
+        if name == "encoder" and family == "encoder-decoder":
+            read = max(layer.cross.reads for layer in architecture.decoder.layers if layer.cross)  # type: ignore[union-attr]
+            result += place.of_memory(blocks.last) * read
+        else:
+            assert blocks.last is not None
+            result += place.of_head(blocks.last)
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stack of a family in a phase of a workload: which of its sub-blocks run there, and at which sizes."""
+
+    family: str
+    stack: str
+    workload: Workload
+    phase: Phase
+
+    @property
+    def _prompt(self) -> bool:
+        """Whether this stack reads the whole input now."""
+        return self.phase == "prefill" and not (self.stack == "decoder" and self.family == "encoder-decoder")
+
+    @property
+    def _step(self) -> bool:
+        return self.phase == "step" and self.stack == "decoder"
+
+    @property
+    def _tokens(self) -> int:
+        return 1 if self._step else self.workload.input_length
+
+    def _call(self, block: SubBlock, method: Method, tokens: int | None = None, context: int = 0) -> list[Call]:
+        return [Call(block, method, self.workload.batch, tokens or self._tokens, context)]
+
+    def of_embedding(self, block: SubBlock) -> list[Call]:
+        """Return the runs of an embedding."""
+        if not (self._prompt or self._step):
+            return []
+        return self._call(block, "step" if self._step else "forward")
+
+    def of_attention(self, block: SubBlock) -> list[Call]:
+        """Return the runs of a self-attention."""
+        if not (self._prompt or self._step):
+            return []
+        if self.stack == "encoder":
+            return self._call(block, "forward")
+        length = cache_length(self.family, self.workload)
+        return self._call(block, "step" if self._step else "prefill", context=length)
+
+    def of_cross_attention(self, block: SubBlock, reads: int) -> list[Call]:
+        """Return the runs of a cross-attention that reads the last `reads` layers of the encoder."""
+        source = reads * self.workload.input_length
+        return self._call(block, "forward" if self._step else "prepare", context=source)
+
+    def of_feed_forward(self, block: SubBlock) -> list[Call]:
+        """Return the runs of a feed-forward network."""
+        return self._call(block, "forward") if self._prompt or self._step else []
+
+    def of_memory(self, block: SubBlock | None) -> list[Call]:
+        """Return the runs of an encoder's last norm, for one layer that is read."""
+        return self._call(block, "forward") if block is not None and self._prompt else []
+
+    def of_head(self, block: SubBlock) -> list[Call]:
+        """Return the runs of a head: a language model answers at the last token only."""
+        if not (self._prompt or self._step):
+            return []
+        return self._call(block, "forward", tokens=1 if self.stack == "decoder" else None)
+
+    def of_layer(self, blocks: LayerBlocks, layer: Layer) -> list[Call]:
+        """Return the runs of one layer, once."""
+        result = self.of_attention(blocks.attention)
+        if blocks.cross_attention is not None and layer.cross is not None:
+            result += self.of_cross_attention(blocks.cross_attention, layer.cross.reads)
+        return result + self.of_feed_forward(blocks.feed_forward)
+
+
+class CalledBlock(nn.Module):
+    """A sub-block of which `forward` is one of its methods, without a mask: for tracers, which know no other."""
+
+    def __init__(self, block: nn.Module, method: Method) -> None:
+        super().__init__()
+        self.block = block
+        self.method = method
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Call the method with the inputs that `call_with_inputs` returns beside this module."""
+        match self.block, self.method:
+            case AttentionBlock(), "prefill":
+                return self.block.prefill(inputs[0], None, *inputs[1:])
+            case CrossAttentionBlock(), "forward":
+                return self.block(inputs[0], None, *inputs[1:])
+            case CrossAttentionBlock(), "prepare":
+                return self.block.prepare(inputs[0], None)
+            case _, "step":
+                return self.block.step(*inputs)  # type: ignore[operator]
+        return self.block(inputs[0], None, *inputs[1:])
+
+
+def call_with_inputs(call: Call, seed: int = 0) -> tuple[CalledBlock, tuple[Tensor, ...]]:
+    """Return the module of a call and random inputs of its sizes: float32, tokens and positions int64."""
+    block = build_sub_block(call.sub_block).eval()
+    settings: dict[str, Any] = dict(call.sub_block.settings)
+    generator = torch.Generator().manual_seed(seed)
+    b, t = call.batch, call.tokens
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    if call.sub_block.kind == "embedding":
+        rows, table = settings["vocabulary_size"], tuple[Tensor, ...]()
+        if settings.get("shared"):
+            table = (random(rows, settings.get("embedding_size", settings["hidden_size"])),)
+        tokens = torch.randint(rows, (b, t), generator=generator)
+        if call.method == "step":
+            return CalledBlock(block, "step"), (tokens, torch.zeros(b, dtype=torch.int64), *table)
+        return CalledBlock(_Shared(block) if table else block, "forward"), (tokens, *table)
+    if call.method == "prepare":
+        return CalledBlock(block, "prepare"), (random(b, call.context, settings["memory_size"]),)
+    x = random(b, t, settings["hidden_size"])
+    extra: tuple[Tensor, ...] = ()
+    if isinstance(block, AttentionBlock) and call.method != "forward":
+        extra = block.empty_cache(b, call.context)
+        if call.method == "step":
+            extra = (torch.full((b,), call.context - 1), *extra)
+    elif isinstance(block, CrossAttentionBlock):
+        with torch.no_grad():
+            extra = block.prepare(random(b, call.context, settings["memory_size"]))
+    elif settings.get("tied"):
+        extra = (random(settings["outputs"], settings.get("embedding_size", settings["hidden_size"])),)
+    elif call.sub_block.kind == "memory":
+        return CalledBlock(_Unmasked(block), "forward"), (x,)
+    return CalledBlock(block, call.method), (x, *extra)
+
+
+class _Shared(nn.Module):
+    """An embedding that is given its table."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, tokens: Tensor, _mask: None, table: Tensor) -> Any:
+        return self.block(tokens, None, None, table)
+
+
+class _Unmasked(nn.Module):
+    """A block that takes no mask."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor, _mask: None) -> Any:
+        return self.block(x)
+
+
+class PrefillPass(nn.Module):
+    """The prefill of a whole model as one module, for tracers: tokens (B, T) → logits or what the steps need."""
+
+    def __init__(self, model: nn.Module, length: int) -> None:
+        super().__init__()
+        self.model = model
+        self.length = length
+
+    def forward(self, tokens: Tensor) -> Any:
+        """Run the prefill of the model's family."""
+        match self.model.architecture.family:  # type: ignore[union-attr]
+            case "encoder":
+                return self.model(tokens)
+            case "decoder":
+                return self.model.prefill(tokens, None, self.length)  # type: ignore[operator]
+        return self.model.encode(tokens).prepared  # type: ignore[operator]
+
+
+class StepPass(nn.Module):
+    """One step of a whole model as one module, for tracers: (tokens (B,), position (B,), caches …) → logits, caches."""
+
+    def __init__(self, model: nn.Module, tokens_read: int, length: int, batch: int) -> None:
+        super().__init__()
+        self.model = model
+        prompt = torch.zeros(batch, tokens_read, dtype=torch.int64)
+        self.source: Any = None
+        with torch.no_grad():
+            if model.architecture.family == "decoder":  # type: ignore[union-attr]
+                self.state = model.prefill(prompt, None, length)[1]  # type: ignore[operator]
+            else:
+                self.source = model.encode(prompt)  # type: ignore[operator]
+                self.state = model.empty_state(batch, length)  # type: ignore[operator]
+        self.position = torch.full((batch,), length - 1)
+
+    def forward(self, tokens: Tensor) -> Any:
+        """Run one step from the state after a prompt of zeros."""
+        rest = () if self.source is None else (self.source,)
+        return self.model.step(tokens, self.position, self.state, *rest)  # type: ignore[operator]
