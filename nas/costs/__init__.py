@@ -1,13 +1,19 @@
-"""Exact costs of an architecture: parameters, multiply-adds, size; and their reach over a space."""
+"""Exact costs of an architecture: parameters, multiply-adds, memory; one by one, vectorised, and their reach."""
 
-from nas.costs.bounds import COST_NAMES, reach
-from nas.costs.costs import Costs, costs_of, macs_of_sub_block, parameters_of_sub_block, whole_model_macs
+from nas.costs.bounds import Bounds, Limit, reach
+from nas.costs.costs import COST_NAMES, Costs, cost_names, costs_of, whole_model_macs
+from nas.costs.sub_block_costs import macs_of_call, parameters_of_sub_block
+from nas.costs.vectorised import VectorisedCosts
 
 __all__ = [
     "COST_NAMES",
+    "Bounds",
     "Costs",
+    "Limit",
+    "VectorisedCosts",
+    "cost_names",
     "costs_of",
-    "macs_of_sub_block",
+    "macs_of_call",
     "parameters_of_sub_block",
     "reach",
     "whole_model_macs",

@@ -1,4 +1,4 @@
-"""What to measure: the fewest sub-blocks that cover a space, and whole models spread over its sizes."""
+"""What to measure beside the sub-blocks of a space: whole models spread over its sizes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,11 @@ import random
 
 from nas.architecture import Architecture
 from nas.costs import parameters_of_sub_block
-from nas.models import SubBlock, sub_blocks
+from nas.models import SubBlock, weighted_blocks
 from nas.space import SearchSpace
 
 BYTES_PER_WEIGHT = 4  # fp32
 _CANDIDATES_PER_MODEL = 40
-
-
-def sub_blocks_of(space: SearchSpace) -> tuple[SubBlock, ...]:
-    """Return every different sub-block that some architecture of the space has, sorted."""
-    shallowest = min(space.depths)
-    return tuple(
-        sorted(
-            {
-                sub_block
-                for stack in space.stack_options()
-                for option in space.layer_options(stack["hidden_size"])
-                for sub_block in sub_blocks(space.architecture(stack, (option,) * shallowest))
-            }
-        )
-    )
 
 
 def weight_bytes(sub_block: SubBlock) -> int:
@@ -36,7 +21,7 @@ def weight_bytes(sub_block: SubBlock) -> int:
 
 def model_weight_bytes(architecture: Architecture) -> int:
     """Return the bytes of weights that one inference of a whole model reads in full."""
-    return sum(map(weight_bytes, sub_blocks(architecture)))
+    return sum(map(weight_bytes, weighted_blocks(architecture)))
 
 
 def whole_models_of(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
@@ -61,14 +46,10 @@ def whole_models_of(space: SearchSpace, count: int, seed: int) -> tuple[Architec
 
 
 def _candidates(space: SearchSpace, wanted: int, rng: random.Random) -> dict[str, tuple[int, Architecture]]:
-    """Return id → (weight bytes, architecture) of random architectures, every width and depth equally often."""
-    stacks = list(space.stack_options())
+    """Return id → (weight bytes, architecture) of random architectures, every frame and depth equally often."""
     found: dict[str, tuple[int, Architecture]] = {}
     for _ in range(wanted):
-        stack = rng.choice(stacks)  # as many stacks of one hidden size as of another
-        options = space.layer_options(stack["hidden_size"])
         # From few kinds of layer to many: all alike reaches the smallest and the largest models
-        kinds = rng.choices(options, k=rng.randint(1, 3))
-        architecture = space.architecture(stack, tuple(rng.choices(kinds, k=rng.choice(space.depths))))
+        architecture = space.architecture(space.spread(rng, kinds=rng.randint(1, 3)))
         found[architecture.id] = (model_weight_bytes(architecture), architecture)
     return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nas.architecture import Architecture
 from nas.errors import MissingEntry
 from nas.latency.correction import Correction, fit_correction
-from nas.latency.plan import sub_blocks_of, weight_bytes
+from nas.latency.plan import weight_bytes
 from nas.latency.table import LatencyTable
-from nas.models import SubBlock, sub_blocks
-from nas.space import LayerOption, SearchSpace
+from nas.models import SubBlock, sub_blocks, weighted_blocks
+from nas.models.space_blocks import block_of_option, embedding_of_frame, head_of_frame, sub_blocks_of_space
+from nas.space import Genotype, PartKey, SearchSpace
+from nas.space.frames import Frame
 
 OVERHEAD = "overhead"
 _NS_PER_MS = 1e6
@@ -59,7 +60,7 @@ class LatencyPredictor:
             except MissingEntry:
                 continue  # of a model with an invalid part the sum isn't known
             sums.append(sum(x.latency_ns for x in known))
-            sizes.append(sum(x.weight_bytes for x in known))
+            sizes.append(self._weight_bytes(architecture))
             measured.append(latency_ns)
         return fit_correction(sums, sizes, measured)
 
@@ -84,20 +85,24 @@ class LatencyPredictor:
     def predict(self, architecture: Architecture) -> LatencyPrediction:
         """Return the predicted latency; raise `MissingEntry` naming the first sub-block without a valid entry."""
         known = [self._look_up(block) for block in sub_blocks(architecture)]
-        per_ms = self.correction.factor(sum(x.weight_bytes for x in known)) / _NS_PER_MS
+        per_ms = self.correction.factor(self._weight_bytes(architecture)) / _NS_PER_MS
         breakdown = [(x.key, x.latency_ns * per_ms) for x in known]
         breakdown.append((OVERHEAD, self.correction.overhead_ns / _NS_PER_MS))
         latency_ms = sum(ms for _, ms in breakdown)
         lower_ms, upper_ms = latency_ms * (1 - self._margin), latency_ms * (1 + self._margin)
         return LatencyPrediction(latency_ms, lower_ms, upper_ms, tuple(breakdown))
 
+    def _weight_bytes(self, architecture: Architecture) -> int:
+        """Return the bytes of weights that one inference reads, those of repeated layers once."""
+        return sum(self._look_up(block).weight_bytes for block in weighted_blocks(architecture))
+
     def missing(self, space: SearchSpace) -> list[str]:
         """Return the keys of the space's sub-blocks that have no valid entry."""
-        return [block.key for block in sub_blocks_of(space) if block.key not in self._latencies_ns]
+        return [block.key for block in sub_blocks_of_space(space) if block.key not in self._latencies_ns]
 
     def coverage(self, space: SearchSpace) -> float:
         """Return the share of the space's sub-blocks that have a valid entry, 0 to 1."""
-        return 1 - len(self.missing(space)) / len(sub_blocks_of(space))
+        return 1 - len(self.missing(space)) / len(sub_blocks_of_space(space))
 
     def errors(self) -> dict[str, float]:
         """Return how far off the correction is on each whole model when fitted on all the others.
@@ -134,42 +139,42 @@ class LatencyPredictor:
         layers. So of all ways to fill n layers only those count that no other way betters in both sums, and each of
         them extends one that counts for n - 1 layers.
         """
-        best: tuple[float, Architecture] | None = None
-        for stack in space.stack_options():
-            options = space.layer_options(stack["hidden_size"])
-            around, layers = self._separate(space, stack, options)
-            front: list[_Sum] = [_Sum(sign * around[0], sign * around[1], ())]
-            for depth in range(1, max(space.depths) + 1):
-                front = _undominated(
-                    _Sum(x.latency_ns + sign * ns, x.weight_bytes + sign * size, (*x.layers, option))
-                    for x in front
-                    for option, (ns, size) in layers
-                )
-                if depth not in space.depths:
-                    continue
+        best: tuple[float, Genotype] | None = None
+        depths = space.choices("encoder").depth
+        for index, frame in enumerate(space.frames):
+            options = {key: self._options(space, frame, key, sign) for key in space.parts}
+            fronts = [[self._around(space, frame, sign)]]
+            for _ in range(max(depths)):
+                front = fronts[-1]
+                for key, part in space.parts.items():
+                    front = front if part.uniform else _extended(front, key, options[key], 1)
+                fronts.append(front)
+            for depth in depths:
+                front = fronts[depth]
+                for key, part in space.parts.items():
+                    front = _extended(front, key, options[key], depth) if part.uniform else front
                 for found in front:
                     ns = self.correction.apply(sign * found.latency_ns, sign * found.weight_bytes)
                     if best is None or sign * ns < sign * best[0]:
-                        best = (ns, space.architecture(stack, found.layers))
-        assert best is not None  # a space has at least one stack option
-        return self.predict(best[1]).latency_ms, best[1]
+                        best = (ns, Genotype(index, found.layers))
+        assert best is not None  # a space has at least one frame
+        architecture = space.architecture(best[1])
+        return self.predict(architecture).latency_ms, architecture
 
-    def _separate(
-        self, space: SearchSpace, stack: dict[str, object], options: Sequence[LayerOption]
-    ) -> tuple[tuple[int, int], list[tuple[LayerOption, tuple[int, int]]]]:
-        """Return (ns, weight bytes) of what surrounds the layers, and of each layer option."""
-        per_layer: list[tuple[LayerOption, tuple[int, int]]] = []
-        around = (0, 0)
-        for option in options:
-            one, two = (self._sums(space.architecture(stack, (option,) * n)) for n in (1, 2))
-            layer = (two[0] - one[0], two[1] - one[1])
-            around = (one[0] - layer[0], one[1] - layer[1])
-            per_layer.append((option, layer))
-        return around, per_layer
+    def _around(self, space: SearchSpace, frame: Frame, sign: int) -> _Sum:
+        """Return what surrounds the layers."""
+        known = [self._look_up(b) for b in (embedding_of_frame(space, frame, "encoder"), head_of_frame(space, frame))]
+        none: dict[PartKey, tuple[int, ...]] = dict.fromkeys(space.parts, ())
+        return _Sum(sign * sum(x.latency_ns for x in known), sign * sum(x.weight_bytes for x in known), none)
 
-    def _sums(self, architecture: Architecture) -> tuple[int, int]:
-        known = [self._look_up(block) for block in sub_blocks(architecture)]
-        return sum(x.latency_ns for x in known), sum(x.weight_bytes for x in known)
+    def _options(self, space: SearchSpace, frame: Frame, key: PartKey, sign: int) -> list[tuple[int, int, int]]:
+        """Return (option, signed ns, signed weight bytes) of every option of a part, its repeats run."""
+        repeats = frame.stacks[key.stack].repeats
+        result = []
+        for index, value in space.resolved(frame, key).items():
+            known = self._look_up(block_of_option(space, frame, key, value))
+            result.append((index, sign * known.latency_ns * repeats, sign * known.weight_bytes))
+        return result
 
 
 @dataclass(frozen=True)
@@ -178,13 +183,19 @@ class _Sum:
 
     latency_ns: int
     weight_bytes: int
-    layers: tuple[LayerOption, ...]
+    layers: dict[PartKey, tuple[int, ...]]
 
 
-def _undominated(sums: Iterable[_Sum]) -> list[_Sum]:
-    """Return those that no other is at most equal to in both sums, one of each pair of sums."""
+def _extended(front: list[_Sum], key: PartKey, options: list[tuple[int, int, int]], layers: int) -> list[_Sum]:
+    """Return the undominated ways to go on with one option of a part for so many layers."""
+    sums = (
+        (x.latency_ns + layers * ns, x.weight_bytes + layers * size, place, option)
+        for place, x in enumerate(front)
+        for option, ns, size in options
+    )
     result: list[_Sum] = []
-    for candidate in sorted(sums, key=lambda x: (x.latency_ns, x.weight_bytes)):
-        if not result or candidate.weight_bytes < result[-1].weight_bytes:
-            result.append(candidate)
+    for ns, size, place, option in sorted(sums):
+        if not result or size < result[-1].weight_bytes:
+            before = front[place].layers
+            result.append(_Sum(ns, size, {**before, key: before[key] + (option,) * layers}))
     return result
