@@ -222,7 +222,7 @@ def to_yaml(value: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper without aliases, short mappings of scalars on one line.
+    """PyYAML's safe dumper without aliases, short mappings and lists of scalars on one line.
 
     It resolves plain text as the loader does, so that text which would be read as a number is quoted.
     """
@@ -231,6 +231,10 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
         return True
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        plain = all(not isinstance(v, dict | list | tuple) for v in sequence)
+        return super().represent_sequence(tag, sequence, (plain and len(sequence) <= 16) or flow_style)
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         plain = all(not isinstance(v, dict | list | tuple) for v in mapping.values())

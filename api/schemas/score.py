@@ -45,5 +45,10 @@ class Score(Answer):
     parameters_without_embeddings: int
     macs: int = Field(description="Multiply-adds, what fvcore calls flops.")
     flops: int = Field(description="2 × MACs.")
+    macs_prefill: int | None = Field(default=None, description="MACs of reading the input. Not of an encoder.")
+    macs_step: int | None = Field(default=None, description="MACs of writing one token. Not of an encoder.")
     size_mb: float = Field(description="Weights in fp32, in 10^6 bytes.")
+    size_int8_mb: float = Field(description="Weights with matrices in 8 bits, in 10^6 bytes.")
+    kv_cache_mb: float | None = Field(default=None, description="Caches between steps, in 10^6 bytes.")
+    peak_activation_mb: float = Field(description="Most activations held at a time, in 10^6 bytes.")
     latency: dict[str, PredictedLatency]

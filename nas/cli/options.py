@@ -57,6 +57,14 @@ OwnLengthOption = Annotated[
     int | None,
     typer.Option("--input-length", show_default="the configuration's, or the longest", help="Tokens in one sequence."),
 ]
+OwnOutputOption = Annotated[
+    int | None,
+    typer.Option(
+        "--output-length",
+        show_default="the configuration's; else a decoder reads half and writes half of its longest sequence",
+        help="Tokens to write.",
+    ),
+]
 
 
 def example(*commands: str) -> str:
@@ -94,12 +102,13 @@ def opened_client(url: str) -> Iterator[Client]:
         yield client
 
 
-def workload_of(batch: int, input_length: int) -> Workload:
-    """Return the workload of two options; raise `InvalidInput` naming the option that is wrong."""
+def workload_of(batch: int, input_length: int, output_length: int = 0) -> Workload:
+    """Return the workload of these options; raise `InvalidInput` naming the option that is wrong."""
     from nas.documents import validate
     from nas.workload import Workload
 
-    return validate(Workload, {"batch": batch, "input_length": input_length}, "workload")
+    given = {"batch": batch, "input_length": input_length, "output_length": output_length}
+    return validate(Workload, given, "workload")
 
 
 @contextmanager

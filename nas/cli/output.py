@@ -108,17 +108,40 @@ def _heading(objective: Mapping[str, Any]) -> str:
 
 
 def architecture_text(architecture: Mapping[str, Any]) -> str:
-    """Return an architecture on one line: hidden size, layers (type/heads), positions, norm, activation."""
-    stack = architecture["encoder"]
-    layers = Counter(
-        f"{layer['attention']}/{layer.get('heads', '')}"
-        + (f":{layer['key_value_heads']}" if layer.get("key_value_heads") else "")
-        + f" ff {layer['feed_forward_size']}"
-        for layer in stack["layers"]
-    )
+    """Return an architecture on one line: of each stack the hidden size, the layers and what holds for all of them."""
+    stacks = [(name, architecture[name]) for name in ("encoder", "decoder") if architecture.get(name)]
+    texts = [(f"{name} " if len(stacks) > 1 else "") + _stack_text(stack) for name, stack in stacks]
+    tied = architecture.get("tied_embeddings", "none")
+    return " | ".join(texts) + (f"; {tied} tied" if tied != "none" else "")
+
+
+def _stack_text(stack: Mapping[str, Any]) -> str:
+    layers = Counter(_layer_text(layer) for layer in stack["layers"])
     parts = [f"{count} × {text}" if count > 1 else text for text, count in layers.items()]
-    style = f"{stack['positions']}, {stack['norm_position']}-norm, {stack['activation']}"
-    return f"d {stack['hidden_size']}: {' + '.join(parts)}; {style}"
+    size = f"d {stack['hidden_size']}" + (f" from {stack['embedding_size']}" if stack.get("embedding_size") else "")
+    repeats = stack.get("repeats", 1)
+    style = [stack["positions"], f"{stack['norm_position']}-norm", stack["activation"]]
+    style += ["rms"] if stack.get("norm") == "rms" else []
+    style += [f"each layer run {repeats} times"] if repeats > 1 else []
+    return f"{size}: {' + '.join(parts)}; {', '.join(style)}"
+
+
+def _layer_text(layer: Mapping[str, Any]) -> str:
+    text = f"{_attention_text(layer)} ff {layer['feed_forward_size']}"
+    text += f" {layer['activation']}" if layer.get("activation") else ""
+    cross = layer.get("cross")
+    if cross:
+        text += f" cross {_attention_text(cross)}" + (f" of {cross['reads']} layers" if cross["reads"] > 1 else "")
+    return text
+
+
+def _attention_text(attention: Mapping[str, Any]) -> str:
+    """Return e.g. `grouped-query/8:2` (heads and key/value heads), `local/4 window 16`."""
+    text = str(attention["attention"])
+    text += f"/{attention['heads']}" if attention.get("heads") else ""
+    text += f":{attention['key_value_heads']}" if attention.get("key_value_heads") else ""
+    words = (("head_size", "of"), ("window", "window"), ("kernel_size", "kernel"), ("rank", "rank"))
+    return text + "".join(f" {word} {attention[name]}" for name, word in words if attention.get(name))
 
 
 def duration_text(seconds: float | None) -> str:

@@ -13,6 +13,7 @@ from nas.cli.options import (
     JsonOption,
     OwnBatchOption,
     OwnLengthOption,
+    OwnOutputOption,
     ServerOption,
     example,
     read_document,
@@ -51,6 +52,7 @@ def score(
         typer.Option(metavar="NAME", show_default="every one with a fitting table", help="Devices to predict for."),
     ] = None,
     input_length: OwnLengthOption = None,
+    output_length: OwnOutputOption = None,
     batch: OwnBatchOption = None,
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -64,7 +66,7 @@ def score(
     if verify:
         _verify(file, weights, as_json)
         return
-    architecture, workload = read_subject(file, batch, input_length)
+    architecture, workload = read_subject(file, batch, input_length, output_length)
     with opened_place(url, database) as place:
         result = _scored(place, architecture, workload, device)
     if as_json:
@@ -74,23 +76,28 @@ def score(
 
 
 def read_subject(
-    file: Path, batch: int | None = None, input_length: int | None = None
+    file: Path, batch: int | None = None, input_length: int | None = None, output_length: int | None = None
 ) -> tuple[Architecture, Workload]:
     """Return the architecture in a file and its workload; what is given overrides that field of a configuration's.
 
     Raises `InvalidInput` for a workload that the architecture can't take.
     """
     from nas.architecture import Architecture
+    from nas.jobs.inventory import longest_workload
     from nas.jobs.score import check_workload
 
     config = read_config_file(file)
     if config is not None:
         architecture = Architecture.from_dict(config.architecture, "config.architecture")
-        own_batch, own_length = config.workload.batch, config.workload.input_length
+        own = config.workload
     else:
         architecture = Architecture.from_dict(read_document(file))
-        own_batch, own_length = 1, architecture.max_length
-    workload = workload_of(own_batch if batch is None else batch, own_length if input_length is None else input_length)
+        own = longest_workload(architecture.task_shape, architecture.family)
+    workload = workload_of(
+        own.batch if batch is None else batch,
+        own.input_length if input_length is None else input_length,
+        own.output_length if output_length is None else output_length,
+    )
     check_workload(architecture, workload)
     return architecture, workload
 
@@ -170,8 +177,11 @@ def _scored(place: Place, architecture: Architecture, workload: Workload, device
 
 
 def _print_score(result: dict[str, Any], workload: Workload) -> None:
-    rows = [[name, result[name]] for name in ("parameters", "parameters_without_embeddings", "macs", "flops")]
-    rows.append(["size_mb", result["size_mb"]])
+    from nas.costs import COST_NAMES
+
+    costs = [name for name in COST_NAMES if result.get(name) is not None]
+    costs.insert(costs.index("macs") + 1, "flops")
+    rows = [[name, result[name]] for name in costs]
     for device, latency in result["latency"].items():
         interval = f"{latency['lower_ms']:.4g} to {latency['upper_ms']:.4g}, 90 %"
         rows.append([f"latency_ms@{device}", f"{latency['latency_ms']:.4g} ({interval})"])

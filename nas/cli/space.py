@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -44,15 +45,71 @@ def show(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one search space: its size, its bounds and its document."""
-    from nas.documents import to_yaml
-
+    """Show one search space: its choices, exact size, the range of every cost that it reaches, and its document."""
     with opened_place(url, database) as place:
         space = place.search_space(name)
     if as_json:
         print_json(space)
-        return
-    print(f"# {space['size']:,} architectures")
+    else:
+        _print_space(space)
+
+
+def _print_space(space: dict[str, Any]) -> None:
+    from nas.documents import to_yaml
+    from nas.search.objectives import describe_cost
+
+    print(f"{space['name']}: {space['description']}\n" if space["description"] else space["name"])
+    print(f"{space['size_text']} architectures, family {space['family']}")
+    if f"{space['size']:,}" != space["size_text"]:
+        print(f"exactly {space['size']:,}")
+    print()
+    print_table(table_of(["choice", "options", "chosen"], _choices(space["document"])))
+    work = space["bounds_workload"]
+    lengths = f"{work['input_length']} tokens read"
+    lengths += f", {work['output_length']} written" if work["output_length"] else ""
+    print(f"\nEvery architecture costs (batch {work['batch']}, {lengths}):\n")
+    rows = []
     for cost, bounds in space["bounds"].items():
-        print(f"# {cost}: {bounds['lowest']:,} to {bounds['highest']:,}")
+        label, unit = describe_cost(cost)
+        rows.append([label, bounds["lowest"], bounds["highest"], unit, cost])
+    print_table(table_of(["", " at least", " at most", "", "in jobs"], rows))
+    print("\nThe document:\n")
     print(to_yaml(space["document"]), end="")
+
+
+def _choices(document: dict[str, Any]) -> Iterator[list[str]]:
+    """Yield (choice, options, when it is made) of a space document."""
+    stacks = [name for name in ("encoder", "decoder") if name in document]
+    for name in stacks:
+        prefix = f"{name} " if len(stacks) > 1 else ""
+        stack, once = document[name], f"once for the {name}"
+        for choice, options in stack.items():
+            if choice not in ("layer", "uniform"):
+                yield [f"{prefix}{choice}", _listed(options), once]
+        layer, uniform = stack["layer"], stack.get("uniform", ())
+        for part, choice, options in _of_layer(layer):
+            yield [f"{prefix}{choice}", options, once if part in uniform else "for every layer"]
+    if "tied_embeddings" in document:
+        yield ["tied_embeddings", _listed(document["tied_embeddings"]), "once"]
+
+
+def _of_layer(layer: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield (part, choice, options)."""
+    for kind, choices in layer["attention"].items():
+        yield "attention", f"attention {kind}", _of_type(choices)
+    cross = layer.get("cross")
+    if cross:
+        for kind, choices in cross["attention"].items():
+            yield "cross", f"cross-attention {kind}", _of_type(choices)
+        yield "cross", "cross-attention reads", f"the last {_listed(cross.get('reads', [1]))} encoder layers"
+    for choice in ("feed_forward_ratio", "feed_forward_size", "activation"):
+        if choice in layer:
+            yield "feed_forward", choice, _listed(layer[choice])
+
+
+def _of_type(choices: dict[str, Any]) -> str:
+    return "; ".join(f"{name} {_listed(values)}" for name, values in choices.items()) or "–"
+
+
+def _listed(options: list[Any]) -> str:
+    return ", ".join("yes" if option is True else "no" if option is False else str(option) for option in options)

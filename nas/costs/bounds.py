@@ -52,9 +52,17 @@ def reach(
 class Bounds:
     """The extremes of the costs of one space at one workload."""
 
-    def __init__(self, space: SearchSpace, workload: Workload, tables: CostTables | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        workload: Workload,
+        tables: CostTables | None = None,
+        *,
+        only_parameters: bool = False,
+    ) -> None:
+        """Count every sub-block of the space once, unless `tables` are given, or only parameters are asked for."""
         self.space, self.workload = space, workload
-        self._tables = tables or CostTables(space, workload)
+        self._tables = tables or CostTables(space, workload, only_parameters=only_parameters)
         self._frames = self._different_frames()
         deepest = sum(max(space.choices(stack).depth) for stack in space.stacks) * 4
         largest = max([t.sums.max(initial=0) for t in self._tables.parts.values()] + [self._tables.fixed_sums.max()])

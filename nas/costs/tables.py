@@ -60,8 +60,10 @@ class PartTable:
 class CostTables:
     """The tables of one space at one workload; each different sub-block is counted once a process."""
 
-    def __init__(self, space: SearchSpace, workload: Workload) -> None:
+    def __init__(self, space: SearchSpace, workload: Workload, *, only_parameters: bool = False) -> None:
+        """With `only_parameters` nothing else is counted, and all else is 0."""
         self.space, self.workload = space, workload
+        self._phases = () if only_parameters else phases(space.family)
         self._fixed: dict[tuple[object, ...], tuple[Integers, Integers]] = {}
         fixed = [self._of_frame(frame) for frame in space.frames]
         self.fixed_sums = np.stack([sums for sums, _ in fixed])
@@ -122,7 +124,7 @@ class CostTables:
         return np.array(sums, dtype=np.int64), self._peaks(frame, value, prompt, step)
 
     def _calls_of(self, stack: str, phase: Phase, block: SubBlock, value: Resolved) -> list[Call]:
-        if phase not in phases(self.space.family):
+        if phase not in self._phases:
             return []
         place = Place(self.space.family, stack, self.workload, phase)
         if isinstance(value, FeedForward):
@@ -140,9 +142,10 @@ class CostTables:
     def _peaks(self, frame: Frame, value: Resolved, prompt: list[Call], step: list[Call]) -> Integers:
         if isinstance(value, CrossAttention):
             output = self._output_bytes(frame)
-            attend = max(map(held_bytes, step))
+            attend = max(map(held_bytes, step), default=0)
             prepare = [
-                max(held_bytes_of_preparation(call, value.reads, most, output) for call in prompt) for most in _READS
+                max((held_bytes_of_preparation(call, value.reads, most, output) for call in prompt), default=0)
+                for most in _READS
             ]
             held: Integers = np.maximum(np.array(prepare), attend)
             return held
@@ -180,7 +183,7 @@ class CostTables:
 
     def _calls_once(self, name: str, block: SubBlock) -> list[Call]:
         calls = []
-        for phase in phases(self.space.family):
+        for phase in self._phases:
             place = Place(self.space.family, name, self.workload, phase)
             calls += place.of_embedding(block) if block.kind == "embedding" else place.of_head(block)
         return calls
@@ -189,7 +192,7 @@ class CostTables:
         parameters = parameters_of_sub_block(block)
         embedded = parameters if block.kind == "embedding" else 0
         macs = {"forward": 0, "step": 0}
-        for phase in phases(self.space.family):
+        for phase in self._phases:
             place = Place(self.space.family, name, self.workload, phase)
             calls = place.of_embedding(block) if block.kind == "embedding" else place.of_head(block)
             macs["step" if phase == "step" else "forward"] += sum(map(macs_of_call, calls))

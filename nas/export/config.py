@@ -23,12 +23,17 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class CostRecord(StrictModel):
-    """The exact costs as recorded; MACs at the document's workload."""
+    """The exact costs as recorded; MACs at the document's workload. Those that a release did not know are absent."""
 
     parameters: Annotated[int, Field(ge=1)]
     parameters_without_embeddings: Annotated[int, Field(ge=0)]
     macs: Annotated[int, Field(ge=1)]
+    macs_prefill: Annotated[int, Field(ge=0)] | None = None
+    macs_step: Annotated[int, Field(ge=0)] | None = None
     size_mb: Positive
+    size_int8_mb: Positive | None = None
+    kv_cache_mb: Annotated[float, Field(ge=0)] | None = None
+    peak_activation_mb: Positive | None = None
 
 
 class QualityRecord(StrictModel):

@@ -18,9 +18,10 @@ from nas.export.weights import load_weights, sha256_of
 from nas.latency.device import this_machine
 from nas.latency.measure import Measured, measure
 from nas.latency.table import LatencyTable
-from nas.models import build_model
+from nas.models import build_model, phases
 from nas.quality.datasets import load_dataset
 from nas.quality.score import evaluate
+from nas.workload import Workload
 
 QUALITY_TOLERANCE = 1e-6
 LATENCY_TOLERANCE = 0.15
@@ -127,14 +128,24 @@ def rebuild(
     rows = [
         _exact("architecture", "", str(config.architecture.get("id", "")), architecture.id),
         _exact("parameters", "", config.costs.parameters, parameters),
-        _exact("macs", "", config.costs.macs, whole_model_macs(architecture, config.workload)),
-        _exact("size_mb", "MB", config.costs.size_mb, costs_of(architecture, config.workload).size_mb),
+        _exact("macs", "", config.costs.macs, _counted(architecture, config.workload)),
     ]
+    costs = costs_of(architecture, config.workload)
+    for name in ("size_mb", "size_int8_mb", "kv_cache_mb", "peak_activation_mb"):
+        recorded = getattr(config.costs, name)
+        if recorded is not None:
+            rows.append(_exact(name, "MB", recorded, getattr(costs, name)))
     tell("quality", 0, 1)
     rows += _quality_rows(config, model, weights)
     if measure_latency:
         rows += _latency_rows(config, architecture, reference, tell)
     return Rebuilt(tuple(rows))
+
+
+def _counted(architecture: Architecture, workload: Workload) -> int:
+    """Return the multiply-adds of the workload as fvcore counts them on the whole model."""
+    prefill, *steps = (whole_model_macs(architecture, workload, phase) for phase in phases(architecture.family))
+    return prefill + workload.output_length * sum(steps)
 
 
 def _exact(name: str, unit: str, recorded: Any, rebuilt: Any) -> Row:

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from nas.architecture import TaskShape
-from nas.costs import COST_NAMES, reach
+from nas.costs import COST_NAMES, Bounds, Limit
+from nas.costs.bounds import PEAK
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import JobContext, predictor_of
 from nas.latency.predict import LatencyPredictor
@@ -18,6 +19,9 @@ from nas.store.records import JobRecord
 from nas.store.store import Store
 from nas.workload import Workload
 from search_spaces import bundled
+
+FAMILY_OF_TASK = {"sequence-classification": "encoder"}
+"""Which models do a dataset's task."""
 
 
 def submit(store: Store, document: Any, idempotency_key: str | None = None) -> tuple[JobRecord, bool]:
@@ -58,6 +62,8 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
         checked(_check_metric, spec, info)
     checked(_check_workload, spec.workload)
     devices = [checked(_check_device, store, name, i) for i, name in enumerate(spec.devices)]
+    if space is not None and info is not None:
+        checked(_check_family, space, info)
     if space is not None and info is not None and not problems:
         space = space.for_task(task_shape(info, spec.workload))
         tables = [
@@ -79,9 +85,12 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
             }
             context = checked(JobContext.load, store, document)
             if context is not None:
-                checked(reference_of, context, info)
+                bounds = Bounds(context.space, spec.workload)
+                checked(reference_of, context, info, bounds)
                 for index, constraint in enumerate(context.constraints):
-                    checked(_check_reachable, context, constraint, f"constraints[{index}]")
+                    checked(_check_reachable, context, bounds, constraint, f"constraints[{index}]")
+                if not problems:
+                    checked(_check_reachable_together, context, bounds)
             if not problems:
                 return document
     raise InvalidInput(problems)
@@ -148,6 +157,18 @@ def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
         raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(info.metrics), f"name a metric of {info.name}")
 
 
+def _check_family(space: SearchSpace, info: DatasetInfo) -> None:
+    """Refuse a space whose models do not do what the dataset asks for."""
+    if space.family != FAMILY_OF_TASK[info.task]:
+        fitting = [n for n, document in bundled().items() if document["family"] == FAMILY_OF_TASK[info.task]]
+        raise InvalidInput.of(
+            "search_space",
+            f"{space.name} (family {space.family})",
+            f"a space of family {FAMILY_OF_TASK[info.task]} ({', '.join(fitting)}), for the {info.task} of {info.name}",
+            "name one of these; `nas space list` shows the family of each",
+        )
+
+
 def _check_workload(workload: Workload) -> None:
     if workload.output_length:
         raise InvalidInput.of(
@@ -168,11 +189,33 @@ def _check_device(store: Store, name: str, index: int) -> dict[str, Any]:
         ) from error
 
 
-def _check_reachable(context: JobContext, constraint: Constraint, field: str) -> None:
+def _check_reachable(context: JobContext, bounds: Bounds, constraint: Constraint, field: str) -> None:
     """Refuse a limit that no architecture of the space can meet, naming the nearest reachable value."""
-    reachable = reach_of(context, constraint.metric)
-    if reachable is None:
-        return
+    reachable = reach_of(context, bounds, constraint.metric)
+    if reachable is not None:
+        _refuse_beyond(context, constraint, field, reachable, "")
+
+
+def _check_reachable_together(context: JobContext, bounds: Bounds) -> None:
+    """Refuse limits on costs that can each be met, but not all by one architecture.
+
+    Names the first limit that can't be met beside those before it, and the nearest value that can.
+    """
+    kept: list[Constraint] = []
+    for index, constraint in enumerate(context.constraints):
+        if constraint.metric not in COST_NAMES or (constraint.metric == PEAK and constraint.operator == ">="):
+            continue
+        beside = [Limit(c.metric, c.limit, c.operator == "<=") for c in kept]
+        found = bounds.of(constraint.metric, beside)
+        assert found is not None  # those before it were found to go together
+        words = f" together with {' and '.join(c.text for c in kept)}" if kept else ""
+        _refuse_beyond(context, constraint, f"constraints[{index}]", (found[0][0], found[1][0]), words)
+        kept.append(constraint)
+
+
+def _refuse_beyond(
+    context: JobContext, constraint: Constraint, field: str, reachable: tuple[float, float], beside: str
+) -> None:
     lowest, highest = reachable
     nearest, side = (lowest, "lowest") if constraint.operator == "<=" else (highest, "highest")
     kept = nearest <= constraint.limit if constraint.operator == "<=" else nearest >= constraint.limit
@@ -182,7 +225,8 @@ def _check_reachable(context: JobContext, constraint: Constraint, field: str) ->
         raise InvalidInput.of(
             field,
             constraint.text,
-            f"a limit of {word} {shown} ({side} {constraint.metric} that the space {context.space.name} reaches)",
+            f"a limit of {word} {shown} "
+            f"({side} {constraint.metric} that the space {context.space.name} reaches{beside})",
             f"change the limit to {constraint.metric} {constraint.operator} {shown}, or use another space",
         )
 
@@ -193,11 +237,12 @@ def _rounded(value: float, up: bool) -> float:
     return (math.ceil if up else math.floor)(value * scale) / scale
 
 
-def reach_of(context: JobContext, metric: str) -> tuple[float, float] | None:
+def reach_of(context: JobContext, bounds: Bounds, metric: str) -> tuple[float, float] | None:
     """Return the lowest and highest value of a metric over the job's space, or None where it isn't known."""
     if metric in COST_NAMES:
-        lowest, highest = reach(context.space, metric, context.spec.workload)
-        return lowest[0], highest[0]
+        found = bounds.of(metric)
+        assert found is not None  # without limits there is always an architecture
+        return found[0][0], found[1][0]
     device = metric.partition("@")[2]
     if device not in context.predictors:
         return None
@@ -208,16 +253,17 @@ def reach_of(context: JobContext, metric: str) -> tuple[float, float] | None:
     return least, most
 
 
-def reference_of(context: JobContext, info: DatasetInfo) -> dict[str, dict[str, float]]:
+def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None = None) -> dict[str, dict[str, float]]:
     """Return the point that hypervolume is measured against and the ideal one, by objective.
 
     Costs run from the lowest reachable value to the limit, or to the highest reachable value where there is no
     limit; an error rate from 0 to that of always answering the most frequent class.
     """
+    bounds = bounds or Bounds(context.space, context.spec.workload)
     point: dict[str, float] = {}
     ideal: dict[str, float] = {}
     for objective in context.objectives:
-        reachable = reach_of(context, objective.name)
+        reachable = reach_of(context, bounds, objective.name)
         if reachable is not None:
             limits = [c.limit for c in context.constraints if c.metric == objective.name and c.operator == "<="]
             ideal[objective.name], point[objective.name] = reachable[0], min([reachable[1], *limits])

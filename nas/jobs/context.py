@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -71,7 +71,7 @@ class JobContext:
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """Return every metric that is known before training: exact costs, predicted latency on each device."""
-        result: dict[str, float] = asdict(costs_of(architecture, self.spec.workload))
+        result: dict[str, float] = costs_of(architecture, self.spec.workload).named(architecture.family)
         for device, predictor in self.predictors.items():
             prediction = predictor.predict(architecture)
             result[f"latency_ms@{device}"] = prediction.latency_ms

@@ -26,7 +26,7 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
     spec = JobSpec.from_document(job.document["spec"])
     metrics = trial.metrics
     parts: dict[str, Any] = {
-        "costs": {name: metrics[name] for name in COST_NAMES},
+        "costs": {name: metrics[name] for name in COST_NAMES if name in metrics},
         "quality": {
             "metric": spec.task.metric,
             "label": QUALITY_LABEL,

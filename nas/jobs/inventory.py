@@ -6,7 +6,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from nas.costs import reach
+from nas.architecture import TaskShape
+from nas.costs import Bounds, cost_names
 from nas.errors import Conflict, InvalidInput
 from nas.latency.device import Device
 from nas.latency.predict import LatencyPredictor
@@ -25,24 +26,33 @@ def add_space(store: Store, document: Any) -> dict[str, Any]:
     space = SearchSpace.from_document(document, "")
     if space.name in bundled():
         raise Conflict(f"There is a bundled search space {space.name!r}: give the new one another name.")
-    summary = _describe(space)
+    summary = _describe(space, cost_names(space.family))
     store.add_search_space(space.to_document())
     return summary
 
 
 def describe_spaces(store: Store) -> list[dict[str, Any]]:
-    """Return the summary of every space, bundled ones first."""
+    """Return the summary of every space, bundled ones first, with the bounds of its parameters alone."""
     documents = [*bundled().values(), *store.search_spaces()]
-    return [_describe(SearchSpace.from_document(document)) for document in documents]
+    return [_describe(SearchSpace.from_document(document), ("parameters",)) for document in documents]
 
 
 def describe_space(store: Store, name: str) -> dict[str, Any]:
-    """Return the summary of one space; raise `NotFound`."""
+    """Return the summary of one space, with the bounds of every cost; raise `NotFound`."""
     document = bundled().get(name) or store.search_space(name)
-    return _describe(SearchSpace.from_document(document))
+    space = SearchSpace.from_document(document)
+    return _describe(space, cost_names(space.family))
 
 
-def _describe(space: SearchSpace) -> dict[str, Any]:
+def longest_workload(shape: TaskShape, family: str) -> Workload:
+    """Return the workload that a family is described at: the longest input; a decoder reads half and writes half."""
+    if family == "decoder":
+        read = max(1, shape.max_length // 2)
+        return Workload(input_length=read, output_length=shape.max_length - read)
+    return Workload(input_length=shape.max_length, output_length=shape.max_output_length)
+
+
+def _describe(space: SearchSpace, costs: tuple[str, ...]) -> dict[str, Any]:
     document = space.to_document()
     return {
         "name": space.name,
@@ -51,20 +61,23 @@ def _describe(space: SearchSpace) -> dict[str, Any]:
         "size": space.size,
         "size_text": size_text(space.size),
         "bundled": space.name in bundled(),
-        "bounds": _bounds(json.dumps(document, sort_keys=True)),
+        "bounds": _bounds(json.dumps(document, sort_keys=True), costs),
+        "bounds_workload": longest_workload(space.task_shape, space.family).model_dump(mode="json"),
         "document": document,
     }
 
 
 @lru_cache(maxsize=SPACES_KEPT)
-def _bounds(document: str) -> dict[str, dict[str, int]]:
-    """Return the exact range of parameters and of MACs (one sequence of the greatest length) over the space."""
+def _bounds(document: str, costs: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Return the exact range of each cost over the space, at `longest_workload`."""
     space = SearchSpace.from_document(json.loads(document))
-    workload = Workload(input_length=space.task_shape.max_length)
-    result = {}
-    for cost in ("parameters", "macs"):
-        (lowest, _), (highest, _) = reach(space, cost, workload)
-        result[cost] = {"lowest": int(lowest), "highest": int(highest)}
+    workload = longest_workload(space.task_shape, space.family)
+    bounds = Bounds(space, workload, only_parameters=costs == ("parameters",))
+    result: dict[str, dict[str, float]] = {}
+    for cost in costs:
+        found = bounds.of(cost)
+        assert found is not None  # without limits there is always an architecture
+        result[cost] = {"lowest": found[0][0], "highest": found[1][0]}
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from nas.architecture import Architecture
@@ -24,7 +23,7 @@ def score(store: Store, architecture: Architecture, workload: Workload, devices:
     costs = costs_of(architecture, workload)
     return {
         "architecture_id": architecture.id,
-        **asdict(costs),
+        **costs.named(architecture.family),
         "flops": 2 * costs.macs,
         "latency": {
             device: _latency(store, architecture, workload, device, f"devices[{index}]")
@@ -34,7 +33,7 @@ def score(store: Store, architecture: Architecture, workload: Workload, devices:
 
 
 def check_workload(architecture: Architecture, workload: Workload) -> None:
-    """Raise `InvalidInput` unless the architecture takes sequences of the workload's length."""
+    """Raise `InvalidInput` unless the architecture reads and writes sequences of the workload's lengths."""
     if workload.input_length > architecture.max_length:
         raise InvalidInput.of(
             "workload.input_length",
@@ -42,9 +41,22 @@ def check_workload(architecture: Architecture, workload: Workload) -> None:
             f"1 to {architecture.max_length} (the architecture's max_length)",
             "shorten the input or use an architecture for longer ones",
         )
-    if workload.output_length:
+    read, written = workload.input_length, workload.output_length
+    if architecture.family == "encoder" and written:
+        raise InvalidInput.of("workload.output_length", written, "0", "an encoder generates nothing: remove it")
+    if architecture.family == "decoder" and read + written > architecture.max_length:
         raise InvalidInput.of(
-            "workload.output_length", workload.output_length, "0", "an encoder generates nothing: remove it"
+            "workload.output_length",
+            written,
+            f"at most {architecture.max_length - read} after an input of {read} (max_length {architecture.max_length})",
+            "shorten the input or the output",
+        )
+    if architecture.max_output_length is not None and written > architecture.max_output_length:
+        raise InvalidInput.of(
+            "workload.output_length",
+            written,
+            f"at most {architecture.max_output_length} (the architecture's max_output_length)",
+            "shorten the output",
         )
 
 

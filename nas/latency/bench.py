@@ -12,7 +12,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from nas.architecture import Architecture, ClassificationHead, Layer, Stack
+from nas.architecture import Architecture, Head, Layer, Stack
 from nas.errors import MeasurementFailed
 from nas.latency.device import Device
 from nas.latency.measurement import Launch
@@ -41,7 +41,7 @@ SENTINEL_ARCHITECTURE = Architecture(
         activation="relu",
         layers=(Layer(attention="softmax", heads=4, feed_forward_size=1024),),
     ),
-    head=ClassificationHead(outputs=35),
+    head=Head(type="classification", outputs=35),
 )
 """One model for every table there will be: 3 MB of weights, so that it feels the clock and the memory both."""
 

@@ -60,7 +60,7 @@ class LatencyPredictor:
             except MissingEntry:
                 continue  # of a model with an invalid part the sum isn't known
             sums.append(sum(x.latency_ns for x in known))
-            sizes.append(self._weight_bytes(architecture))
+            sizes.append(self._weight_bytes(architecture, known))
             measured.append(latency_ns)
         return fit_correction(sums, sizes, measured)
 
@@ -85,15 +85,17 @@ class LatencyPredictor:
     def predict(self, architecture: Architecture) -> LatencyPrediction:
         """Return the predicted latency; raise `MissingEntry` naming the first sub-block without a valid entry."""
         known = [self._look_up(block) for block in sub_blocks(architecture)]
-        per_ms = self.correction.factor(self._weight_bytes(architecture)) / _NS_PER_MS
+        per_ms = self.correction.factor(self._weight_bytes(architecture, known)) / _NS_PER_MS
         breakdown = [(x.key, x.latency_ns * per_ms) for x in known]
         breakdown.append((OVERHEAD, self.correction.overhead_ns / _NS_PER_MS))
         latency_ms = sum(ms for _, ms in breakdown)
         lower_ms, upper_ms = latency_ms * (1 - self._margin), latency_ms * (1 + self._margin)
         return LatencyPrediction(latency_ms, lower_ms, upper_ms, tuple(breakdown))
 
-    def _weight_bytes(self, architecture: Architecture) -> int:
-        """Return the bytes of weights that one inference reads, those of repeated layers once."""
+    def _weight_bytes(self, architecture: Architecture, run: list[_Known]) -> int:
+        """Return the bytes of weights that one inference reads, those of repeated layers once; `run` is what runs."""
+        if all(stack.repeats == 1 for _, stack in architecture.stacks):
+            return sum(x.weight_bytes for x in run)
         return sum(self._look_up(block).weight_bytes for block in weighted_blocks(architecture))
 
     def missing(self, space: SearchSpace) -> list[str]:

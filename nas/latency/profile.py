@@ -13,9 +13,10 @@ from nas.errors import InvalidInput, MeasurementFailed
 from nas.latency.bench import PROTOCOL, Bench
 from nas.latency.campaign import MOST_INVALID, run_campaign
 from nas.latency.device import Device, this_machine
-from nas.latency.plan import sub_blocks_of, whole_models_of
+from nas.latency.plan import whole_models_of
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
 from nas.models import SubBlock
+from nas.models.space_blocks import sub_blocks_of_space
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -43,6 +44,13 @@ def profile(
     `InvalidInput` if the device can't be reached from here or the space's models don't take so long an input.
     """
     device = device or this_machine()
+    if space.family != "encoder":
+        raise InvalidInput.of(
+            "space",
+            f"{space.name} (family {space.family})",
+            "a space of family encoder: latency tables of decoders are not measured yet",
+            "name a space of encoders; `nas space list` shows the family of each",
+        )
     if workload.input_length > space.task_shape.max_length:
         raise InvalidInput.of(
             "workload.input_length",
@@ -51,7 +59,7 @@ def profile(
             "shorten the input, or give the space a longer max_length",
         )
     tell = progress or (lambda *_: None)
-    sub_blocks, models = sub_blocks_of(space), whole_models_of(space, whole_models, seed)
+    sub_blocks, models = sub_blocks_of_space(space), whole_models_of(space, whole_models, seed)
     load_before = _load()
     with tempfile.TemporaryDirectory(prefix="pocketformer-") as directory:
         bench = Bench(device, Path(directory))

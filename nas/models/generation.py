@@ -57,6 +57,7 @@ def generate(
     `start_token` opens the output of an encoder–decoder. Raises `InvalidInput` where a length does not fit the model.
     """
     _check(model, tokens, padding_mask, max_new_tokens, beams)
+    _check_tokens(model.architecture.head.outputs, start_token=start_token, end_token=end_token)
     with torch.no_grad():
         start = _start(model, tokens, padding_mask, max_new_tokens, start_token)
         if beams == 1:
@@ -71,7 +72,7 @@ def _check(
     if new < 1 or beams < 1:
         name, value = ("max_new_tokens", new) if new < 1 else ("beams", beams)
         raise InvalidInput.of(name, value, "at least 1", "ask for one or more")
-    if tokens.dim() != 2 or tokens.shape[1] < 1 or (mask is not None and not bool(mask[:, 0].all())):
+    if tokens.dim() != 2 or tokens.shape[1] < 1 or (mask is not None and not _pads_on_the_right(mask)):
         raise InvalidInput.of(
             "tokens", list(tokens.shape), "(B, T) with at least one real token, the first", "pad on the right"
         )
@@ -83,6 +84,17 @@ def _check(
         raise InvalidInput.of("max_new_tokens", new, f"at most {a.max_output_length}", "ask for fewer")
     if beams > a.head.outputs:
         raise InvalidInput.of("beams", beams, f"at most the vocabulary ({a.head.outputs})", "ask for fewer")
+
+
+def _pads_on_the_right(mask: Tensor) -> bool:
+    """Return whether each row of a mask (B, T) begins with a real token, and none follows a padded one."""
+    return bool(mask[:, 0].all()) and not bool((mask[:, 1:] & ~mask[:, :-1]).any())
+
+
+def _check_tokens(vocabulary: int, **special: int | None) -> None:
+    for name, token in special.items():
+        if token is not None and not 0 <= token < vocabulary:
+            raise InvalidInput.of(name, token, f"0 to {vocabulary - 1}", "name a token of the output's vocabulary")
 
 
 def _start(

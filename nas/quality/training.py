@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from nas.architecture import Architecture
 from nas.documents import StrictModel
-from nas.errors import TrainingDiverged
-from nas.models import Transformer, build_model
+from nas.errors import InvalidInput, TrainingDiverged
+from nas.models import EncoderModel, Model, build_model
 from nas.quality.batches import training_batches
 from nas.quality.datasets import Dataset
 from nas.quality.score import evaluate
@@ -79,6 +79,13 @@ def train(
     """
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     model = build_model(architecture, seed=seed).train()
+    if not isinstance(model, EncoderModel) or architecture.head.type != "classification":
+        raise InvalidInput.of(
+            "architecture",
+            f"{architecture.family}, {architecture.head.type}",
+            "an encoder that classifies",
+            f"the dataset {dataset.info.name} is one of classified sequences",
+        )
     optimizer = optimizer_for(model, plan.learning_rate)
     rates = [group["lr"] for group in optimizer.param_groups]
     interval = max(1, math.ceil(plan.steps / HISTORY_POINTS))
@@ -122,13 +129,13 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm_up, (steps - step) / decay)
 
 
-def optimizer_for(model: Transformer, learning_rate: float) -> torch.optim.Optimizer:
+def optimizer_for(model: Model, learning_rate: float) -> torch.optim.Optimizer:
     """Return AdamW with rates by kind of parameter.
 
     The rate of hidden matrices falls with the width (Yang et al. 2022, arXiv 2203.03466, table 8: µP for Adam), so
     that one base rate suits narrow and wide candidates; norms and biases keep the base rate.
     """
-    width_factor = REFERENCE_WIDTH / model.architecture.encoder.hidden_size
+    width_factor = REFERENCE_WIDTH / model.architecture.stacks[-1][1].hidden_size
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         factor, decay = 1.0, 0.0

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.costs import COST_NAMES
+from nas.costs import cost_names
 from nas.errors import InvalidInput
 
 Direction = Literal["minimize", "maximize"]
@@ -32,13 +32,18 @@ _COST_LABELS = {
     "parameters": ("Parameters", ""),
     "parameters_without_embeddings": ("Parameters without embeddings", ""),
     "macs": ("MACs", ""),
+    "macs_prefill": ("MACs of the prompt", ""),
+    "macs_step": ("MACs of one step", ""),
     "size_mb": ("Weights, fp32", "MB"),
+    "size_int8_mb": ("Weights, int8", "MB"),
+    "kv_cache_mb": ("KV cache", "MB"),
+    "peak_activation_mb": ("Peak activations", "MB"),
 }
 
 
-def cost_metrics(devices: tuple[str, ...]) -> dict[str, MetricInfo]:
+def cost_metrics(devices: tuple[str, ...], family: str = "encoder") -> dict[str, MetricInfo]:
     """Return the metrics known before training: the exact costs, and the predicted latency on each device."""
-    infos = [MetricInfo(name, *_describe_cost(name), known_before_training=True) for name in COST_NAMES]
+    infos = [_cost_info(name) for name in cost_names(family)]
     for device in devices:
         infos += [
             MetricInfo(f"latency_ms@{device}", f"Latency on {device}", "minimize", "ms", True),
@@ -48,9 +53,14 @@ def cost_metrics(devices: tuple[str, ...]) -> dict[str, MetricInfo]:
     return {info.name: info for info in infos}
 
 
-def _describe_cost(name: str) -> tuple[str, Direction, str]:
-    label, unit = _COST_LABELS[name]
-    return label, "minimize", unit
+def describe_cost(name: str) -> tuple[str, str]:
+    """Return the label and the unit of a cost."""
+    return _COST_LABELS[name]
+
+
+def _cost_info(name: str) -> MetricInfo:
+    label, unit = describe_cost(name)
+    return MetricInfo(name, label, "minimize", unit, known_before_training=True)
 
 
 @dataclass(frozen=True)

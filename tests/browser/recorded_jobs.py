@@ -15,10 +15,11 @@ from nas.jobs.context import JobContext
 from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
-from nas.latency.plan import sub_blocks_of, whole_models_of
+from nas.latency.plan import whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.models import build_model, sub_blocks
+from nas.models.space_blocks import sub_blocks_of_space
 from nas.quality.datasets import dataset_info
 from nas.space import SearchSpace
 from nas.store.records import JobRecord, JobState, NewTrial, SkipReason, TrialOutcome, TrialState
@@ -68,7 +69,7 @@ def add_device(store: Store, space_name: str = "smoke", workload: Workload = WOR
 
 
 def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:
-    alone_ns = {b.key: 4000 + macs_of_sub_block(b, workload) // 5 for b in sub_blocks_of(space)}
+    alone_ns = {b.key: 4000 + macs_of_sub_block(b, workload) // 5 for b in sub_blocks_of_space(space)}
     whole_models = []
     for index, architecture in enumerate(whole_models_of(space, 8, seed=0)):
         sum_ns = sum(alone_ns[b.key] for b in sub_blocks(architecture))

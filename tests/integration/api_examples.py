@@ -12,9 +12,10 @@ from nas.jobs.context import JobContext
 from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
-from nas.latency.plan import sub_blocks_of, whole_models_of
+from nas.latency.plan import whole_models_of
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
 from nas.models import build_model, sub_blocks
+from nas.models.space_blocks import sub_blocks_of_space
 from nas.space import SearchSpace
 from nas.store.records import JobRecord, NewTrial, SkipReason, TrialOutcome, TrialState
 from nas.store.store import Store
@@ -127,7 +128,7 @@ def latency_table(device: str, space: SearchSpace, workload: Workload) -> dict[s
     """Return a valid table as if measured: whole models run 5 % slower than their parts, and 2 µs longer."""
     latencies_ns = {
         block: 3_000 + parameters_of_sub_block(block) * (2 if block.kind == "attention" else 1)
-        for block in sub_blocks_of(space)
+        for block in sub_blocks_of_space(space)
     }
     models = whole_models_of(space, count=8, seed=0)
     whole_ns = {m.id: 2_000 + 1.05 * sum(latencies_ns[block] for block in sub_blocks(m)) for m in models}

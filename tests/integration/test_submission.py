@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.costs import reach
+from nas.costs import Bounds, reach
 from nas.errors import Conflict, InvalidInput
 from nas.jobs.catalogue import reach_of, submit
 from nas.jobs.context import JobContext
@@ -105,6 +105,6 @@ def test_a_bound_of_latency_is_an_objective_and_a_limit_like_the_latency_itself(
     job, _ = submit(store, document)
     context = JobContext.load(store, job.document)
     values = [context.costs(a)[upper] for a in context.space.enumerate()]
-    assert reach_of(context, upper) == (min(values), max(values))
+    assert reach_of(context, Bounds(context.space, context.spec.workload), upper) == (min(values), max(values))
     with pytest.raises(InvalidInput, match=r"constraints\[0\]"):
         submit(store, {**document, "constraints": [f"{upper} <= {min(values) / 2}"]})

@@ -11,9 +11,10 @@ from nas.latency.bench import PROTOCOL
 from nas.latency.correction import Correction
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
-from nas.latency.plan import model_weight_bytes, sub_blocks_of, whole_models_of
+from nas.latency.plan import model_weight_bytes, whole_models_of
 from nas.latency.table import LatencyTable
 from nas.models import SubBlock, sub_blocks
+from nas.models.space_blocks import sub_blocks_of_space
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -70,7 +71,8 @@ def made_up_table(
             "circumstances": {"cpu": None, "duration_s": 1.0, "load_average": None},
             "sentinel": {"readings_ns": [CALM_NS] * 10, "calm_ns": CALM_NS},
             "entries": {
-                block.key: measurement(latency_ns(block)).model_dump(mode="json") for block in sub_blocks_of(space)
+                block.key: measurement(latency_ns(block)).model_dump(mode="json")
+                for block in sub_blocks_of_space(space)
             },
             "whole_models": [
                 {"architecture": model.to_dict(), **measurement(whole(model)).model_dump(mode="json")}

@@ -14,9 +14,10 @@ from nas.errors import InvalidInput
 from nas.latency.campaign import calm_level
 from nas.latency.device import Device, this_machine
 from nas.latency.measurement import Measurement
-from nas.latency.plan import model_weight_bytes, sub_blocks_of, whole_models_of
+from nas.latency.plan import model_weight_bytes, whole_models_of
 from nas.latency.table import LatencyTable
 from nas.models import sub_blocks
+from nas.models.space_blocks import sub_blocks_of_space
 from nas.space import SearchSpace
 
 SMOKE = SearchSpace.bundled("smoke")
@@ -141,7 +142,7 @@ def test_the_calm_level_is_found_when_most_of_the_time_was_disturbed():
 
 
 def test_the_plan_of_a_space_has_every_sub_block_of_every_architecture_and_no_other():
-    assert set(sub_blocks_of(SMOKE)) == {block for a in SMOKE.enumerate() for block in sub_blocks(a)}
+    assert set(sub_blocks_of_space(SMOKE)) == {block for a in SMOKE.enumerate() for block in sub_blocks(a)}
 
 
 def test_the_whole_models_of_a_plan_differ_and_spread_over_all_sizes():

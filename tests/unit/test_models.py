@@ -1,4 +1,8 @@
-"""Models: each attention type against an independent implementation, padding, positions, order of the blocks."""
+"""Models of all families as modules: padding, seeds, sinusoids, the order of the blocks, what a family is built as.
+
+Attention types are compared with references in tests/unit/attention, whole models with other libraries' in
+tests/unit/models.
+"""
 
 import math
 import random
@@ -6,107 +10,9 @@ import random
 import pytest
 import torch
 
-from nas.attention_types import ATTENTION_TYPES
-from nas.models import build_model, sub_blocks
-from nas.models.attention import build_attention
+from nas.models import DecoderModel, EncoderDecoderModel, EncoderModel, build_model, sub_blocks, weighted_blocks
 from nas.models.blocks import sinusoids
 from nas.space import SearchSpace
-
-B, T, D = 2, 7, 24
-X = torch.randn(B, T, D, generator=torch.Generator().manual_seed(0))
-MASK = torch.arange(T)[None] < torch.tensor([T, 4])[:, None]
-CHOICES = {"softmax": {"heads": 4}, "grouped-query": {"heads": 4, "key_value_heads": 2}, "linear": {"heads": 4}}
-
-
-def attention(name):
-    torch.manual_seed(1)
-    return build_attention(name, D, CHOICES[name]).eval()
-
-
-def loops(module, key_value_heads, weigh):
-    """Attention written out, one sequence, head and query at a time, from the papers' formulas."""
-    heads = module.heads
-    e = D // heads
-    width = key_value_heads * e
-    out = torch.zeros(B, T, D)
-    for b in range(B):
-        projected = X[b] @ module.qkv.weight.T + module.qkv.bias
-        q, k, v = projected[:, :D], projected[:, D : D + width], projected[:, D + width :]
-        for h in range(heads):
-            g = h // (heads // key_value_heads)
-            for t in range(T):
-                real = [s for s in range(T) if MASK[b, s]]
-                w = weigh(q[t, h * e : (h + 1) * e], torch.stack([k[s, g * e : (g + 1) * e] for s in real]))
-                out[b, t, h * e : (h + 1) * e] = sum(w[i] * v[s, g * e : (g + 1) * e] for i, s in enumerate(real))
-    return out @ module.output.weight.T + module.output.bias
-
-
-def softmax_weights(q, keys):
-    scores = torch.exp(keys @ q / math.sqrt(len(q)))
-    return scores / scores.sum()
-
-
-def linear_weights(q, keys):
-    def phi(x):
-        return torch.where(x > 0, x + 1, torch.exp(x))
-
-    scores = phi(keys) @ phi(q)
-    return scores / scores.sum()
-
-
-@pytest.mark.parametrize(
-    ("name", "key_value_heads", "weigh"),
-    [("softmax", 4, softmax_weights), ("grouped-query", 2, softmax_weights), ("linear", 4, linear_weights)],
-)
-def test_attention_equals_its_formula_written_as_loops(name, key_value_heads, weigh):
-    module = attention(name)
-    with torch.no_grad():
-        torch.testing.assert_close(module(X, MASK), loops(module, key_value_heads, weigh), atol=1e-5, rtol=1e-5)
-
-
-def test_every_registered_attention_type_is_compared_here():
-    assert set(CHOICES) == set(ATTENTION_TYPES)
-
-
-@pytest.mark.parametrize("norm_position", ["pre", "post"])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_a_softmax_encoder_equals_torchs_own_encoder_layer(norm_position, activation):
-    space = SearchSpace.bundled("smoke")
-    model = build_model(
-        space.architecture(
-            {
-                "hidden_size": 32,
-                "positions": "sinusoidal",
-                "norm_position": norm_position,
-                "activation": activation,
-            },
-            (("softmax", 4, None, 2),),
-        ),
-        seed=3,
-    )
-    theirs = torch.nn.TransformerEncoderLayer(
-        32, 4, 64, 0.0, activation, batch_first=True, norm_first=norm_position == "pre"
-    ).eval()
-    _, mixing, feeding, _ = model.blocks
-    theirs.load_state_dict(
-        {
-            "self_attn.in_proj_weight": mixing.attention.qkv.weight,
-            "self_attn.in_proj_bias": mixing.attention.qkv.bias,
-            "self_attn.out_proj.weight": mixing.attention.output.weight,
-            "self_attn.out_proj.bias": mixing.attention.output.bias,
-            "linear1.weight": feeding.inner.weight,
-            "linear1.bias": feeding.inner.bias,
-            "linear2.weight": feeding.outer.weight,
-            "linear2.bias": feeding.outer.bias,
-            **{f"norm1.{n}": p for n, p in mixing.norm.named_parameters()},
-            **{f"norm2.{n}": p for n, p in feeding.norm.named_parameters()},
-        }
-    )
-    x = torch.randn(B, T, 32)
-    with torch.no_grad():
-        ours = feeding(mixing(x, MASK), MASK)
-        expected = theirs(x, src_key_padding_mask=~MASK)
-    torch.testing.assert_close(ours[MASK], expected[MASK], atol=1e-5, rtol=1e-5)
 
 
 def test_padding_changes_no_output_for_random_architectures():
@@ -143,8 +49,69 @@ def test_one_seed_gives_one_set_of_weights_and_leaves_the_global_generator_alone
     assert not all(torch.equal(p, q) for p, q in zip(first.parameters(), third.parameters(), strict=True))
 
 
-def test_a_model_is_its_sub_blocks_in_order():
-    a = SearchSpace.bundled("text-encoder").sample(random.Random(4))
-    kinds = [block.kind for block in sub_blocks(a)]
-    assert kinds == ["embedding", *["attention", "feed_forward"] * len(a.encoder.layers), "head"]
-    assert len(build_model(a).blocks) == len(kinds)
+FAMILIES = {
+    "text-encoder": EncoderModel,
+    "causal-decoder": DecoderModel,
+    "seq2seq": EncoderDecoderModel,
+    "hat-wmt": EncoderDecoderModel,
+    "lite-seq2seq": EncoderDecoderModel,
+    "smoke": EncoderModel,
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_is_built_as_its_model_in_evaluation_mode(name):
+    architecture = SearchSpace.bundled(name).sample(random.Random(0))
+    with torch.device("meta"):
+        model = build_model(architecture)
+    assert type(model) is FAMILIES[name]
+    assert not model.training
+    assert model.architecture is architecture
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_model_is_its_sub_blocks_in_order(name):
+    rng = random.Random(4)
+    for _ in range(5):
+        a = SearchSpace.bundled(name).sample(rng)
+        kinds, last = [], {"encoder": "memory" if a.decoder else "head", "decoder": "head"}
+        weighted = []
+        for stack_name, stack in a.stacks:
+            layer = ["attention", *(["cross_attention"] if stack.layers[0].cross else []), "feed_forward"]
+            behind = [] if last[stack_name] == "memory" and stack.norm_position == "post" else [last[stack_name]]
+            kinds += ["embedding", *layer * stack.depth, *behind]
+            weighted += ["embedding", *layer * len(stack.layers), *behind]
+        assert [block.kind for block in sub_blocks(a)] == kinds
+        assert [block.kind for block in weighted_blocks(a)] == weighted
+        with torch.device("meta"):
+            model = build_model(a)
+        lists = [model.encoder_blocks, model.decoder_blocks] if a.encoder and a.decoder else [model.blocks]
+        assert sum(map(len, lists)) == len(weighted)
+
+
+@torch.no_grad()
+def test_repeats_run_each_layer_again_before_the_next():
+    space, rng = SearchSpace.bundled("causal-decoder"), random.Random(1)
+    a = next(a for a in iter(lambda: space.sample(rng), None) if a.decoder.repeats == 2)
+    model, tokens = build_model(a, seed=0), torch.randint(0, 2048, (2, 9))
+    embedding, *layers, head = model.blocks
+    x = embedding(tokens)
+    for mixing, feeding in zip(layers[::2], layers[1::2], strict=True):
+        x = feeding(mixing(feeding(mixing(x))))
+    torch.testing.assert_close(model(tokens), head(x, None, embedding.tokens.weight))
+
+
+@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", "seq2seq"])
+def test_a_model_starts_near_the_loss_of_guessing(name):
+    space, rng = SearchSpace.bundled(name), random.Random(6)
+    shape = space.task_shape
+    for _ in range(5):
+        model = build_model(space.sample(rng), seed=0)
+        tokens = torch.randint(0, shape.vocabulary_size, (4, 16), generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            logits = model(tokens, tokens) if name == "seq2seq" else model(tokens)
+        answers = torch.randint(
+            0, shape.outputs, logits.shape[:-1], generator=torch.Generator().manual_seed(1)
+        ).flatten()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), answers)
+        assert loss < math.log(shape.outputs) + 1.0

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from nas.architecture import Architecture, ClassificationHead, Layer, Stack
+from nas.architecture import Architecture, Head, Layer, Stack
 from nas.documents import validate
 from nas.errors import InvalidInput, TrainingDiverged
 from nas.export.weights import sha256_of, weights_to_bytes
@@ -38,7 +38,7 @@ def architecture(attention="softmax", hidden_size=16, positions="sinusoidal", no
         vocabulary_size=259,
         max_length=LENGTH,
         encoder=stack,
-        head=ClassificationHead(outputs=35),
+        head=Head(type="classification", outputs=35),
     )
 
 
