@@ -8,7 +8,12 @@ const KNOWN = {
   parameters: { label: "Parameters", unit: "", whole: true },
   parameters_without_embeddings: { label: "Parameters without embeddings", unit: "", whole: true },
   macs: { label: "MACs", unit: "", whole: true },
-  size_mb: { label: "Size, fp32", unit: "MB" },
+  macs_prefill: { label: "MACs of the prompt", unit: "", whole: true, generating: true },
+  macs_step: { label: "MACs of one step", unit: "", whole: true, generating: true },
+  size_mb: { label: "Weights, fp32", unit: "MB" },
+  size_int8_mb: { label: "Weights, int8", unit: "MB" },
+  kv_cache_mb: { label: "KV cache", unit: "MB", generating: true },
+  peak_activation_mb: { label: "Peak activations", unit: "MB" },
 };
 const ORDER = Object.keys(KNOWN);
 const LATENCY = /^latency_(lower_|upper_)?ms@(.+)$/;
@@ -48,7 +53,8 @@ export function intervalOf(name) {
 export function axisNames(objectives, trials) {
   const names = new Set(objectives.map((o) => o.name));
   for (const trial of trials) for (const name of Object.keys(trial.metrics)) names.add(name);
-  for (const name of ORDER) if (!KNOWN[name].quality) names.add(name);
+  // Before there is any trial these are known all the same; only models that generate have the others
+  for (const name of ORDER) if (!KNOWN[name].quality && !KNOWN[name].generating) names.add(name);
   return inOrder([...names].filter((name) => !isBound(name)));
 }
 

@@ -1,6 +1,6 @@
 // The columns of the table of trials.
 
-import { summary } from "./architecture.js";
+import { depthOf, sizeText, summary } from "./architecture.js";
 import { glyph } from "./architecture_picture.js";
 import { h } from "./dom.js";
 import { intervalText } from "./hover_card.js";
@@ -52,12 +52,12 @@ export function columnsOf({ job, withState, axes }) {
       name: "architecture",
       label: "Layers",
       class: "trial-layers",
-      value: (trial) => trial.architecture.encoder.layers.length,
+      value: (trial) => depthOf(trial.architecture),
       cell: (trial) =>
         h(
           "span",
           { class: "layers-cell", title: summary(trial.architecture) },
-          `${trial.architecture.encoder.layers.length} × ${trial.architecture.encoder.hidden_size}`,
+          sizeText(trial.architecture),
           glyph(trial.architecture),
         ),
     },

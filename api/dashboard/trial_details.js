@@ -1,7 +1,7 @@
 // Everything about one trial, and the ways to take it along.
 
 import { get } from "./api.js";
-import { attentionKey, layerTable, summary } from "./architecture.js";
+import { attentionKey, layerTable, stacksOf, summary } from "./architecture.js";
 import { picture } from "./architecture_picture.js";
 import { copyButton } from "./copy_button.js";
 import { h, show } from "./dom.js";
@@ -92,7 +92,7 @@ export class TrialDetails {
         h(
           "p",
           { class: "picture-head-line", "aria-hidden": "true" },
-          h("span", {}, "attention heads"),
+          h("span", {}, hasCross(trial.architecture) ? "attention, cross-attention" : "attention heads"),
           h("span", {}, "feed-forward size"),
         ),
         picture(trial.architecture),
@@ -184,6 +184,10 @@ export class TrialDetails {
     );
     return place;
   }
+}
+
+function hasCross(architecture) {
+  return stacksOf(architecture).some(({ stack }) => stack.layers.some((layer) => layer.cross));
 }
 
 function figures(trial, job) {

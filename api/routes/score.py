@@ -17,7 +17,13 @@ from nas.jobs.score import score
 router = APIRouter(prefix="/v1/score", tags=["score"], dependencies=[Depends(refuse_unknown_query)])
 
 
-@router.post("", response_model=Score, responses=documented(413, 415, 422), openapi_extra=takes("ScoreRequest"))
+@router.post(
+    "",
+    response_model=Score,
+    response_model_exclude_none=True,
+    responses=documented(413, 415, 422),
+    openapi_extra=takes("ScoreRequest"),
+)
 def score_architecture(document: DocumentDep, store: StoreDep) -> dict[str, Any]:
     """Return the exact costs of one architecture, and its predicted latency on the devices."""
     request = validate(ScoreRequest, document)

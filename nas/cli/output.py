@@ -56,6 +56,16 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
+def table_text(table: Table) -> str:
+    """Return a table as plain text."""
+    from rich.console import Console
+
+    console = Console(highlight=False, width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Return a table; columns whose name begins with a space are numbers, and stand to the right."""
     from rich import box

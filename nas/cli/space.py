@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.options import DEFAULT_DATABASE, DatabaseOption, JsonOption, ServerOption, example
-from nas.cli.output import print_json, print_table, table_of
+from nas.cli.output import print_json, print_table, table_of, table_text
 from nas.cli.places import opened_place
 
 app = typer.Typer(help="Look at search spaces.", no_args_is_help=True)
@@ -55,26 +55,36 @@ def show(
 
 
 def _print_space(space: dict[str, Any]) -> None:
+    """Print what a person wants to know as comments above the document, so that the whole can be kept and edited."""
     from nas.documents import to_yaml
+
+    for line in _described(space).splitlines():
+        print(f"# {line}".rstrip())
+    print()
+    print(to_yaml(space["document"]), end="")
+
+
+def _described(space: dict[str, Any]) -> str:
     from nas.search.objectives import describe_cost
 
-    print(f"{space['name']}: {space['description']}\n" if space["description"] else space["name"])
-    print(f"{space['size_text']} architectures, family {space['family']}")
+    size = [f"{space['size_text']} architectures, family {space['family']}"]
     if f"{space['size']:,}" != space["size_text"]:
-        print(f"exactly {space['size']:,}")
-    print()
-    print_table(table_of(["choice", "options", "chosen"], _choices(space["document"])))
+        size.append(f"exactly {space['size']:,}")
     work = space["bounds_workload"]
     lengths = f"{work['input_length']} tokens read"
     lengths += f", {work['output_length']} written" if work["output_length"] else ""
-    print(f"\nEvery architecture costs (batch {work['batch']}, {lengths}):\n")
     rows = []
     for cost, bounds in space["bounds"].items():
         label, unit = describe_cost(cost)
         rows.append([label, bounds["lowest"], bounds["highest"], unit, cost])
-    print_table(table_of(["", " at least", " at most", "", "in jobs"], rows))
-    print("\nThe document:\n")
-    print(to_yaml(space["document"]), end="")
+    parts = [
+        f"{space['name']}: {space['description']}" if space["description"] else space["name"],
+        "\n".join(size),
+        table_text(table_of(["choice", "options", "chosen"], _choices(space["document"]))),
+        f"What its architectures cost (batch {work['batch']}, {lengths}), exactly:",
+        table_text(table_of(["cost", " from", " to", "", "name in jobs"], rows)),
+    ]
+    return "\n\n".join(parts)
 
 
 def _choices(document: dict[str, Any]) -> Iterator[list[str]]:

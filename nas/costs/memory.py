@@ -18,12 +18,13 @@ from torch.utils._pytree import tree_iter
 
 KEY_BLOCK = 512
 CHANNEL_BLOCK = 16
+ALIGNMENT = 128
 
 
 def peak_bytes(module: nn.Module, inputs: tuple[Any, ...]) -> int:
     """Return the most bytes that one run allocates at a time, inputs, weights and buffers not counted."""
     given = [*module.parameters(), *module.buffers(), *(x for x in tree_iter(inputs) if isinstance(x, Tensor))]
-    with torch.no_grad(), _Tracker(given) as tracker, _FusedAttention(tracker):
+    with torch.no_grad(), _Tracker(given) as tracker, _Kernels(tracker):
         module(*inputs)
     return int(tracker.peak)
 
@@ -41,12 +42,15 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.convolution.default:
-            self.need(_blocked_convolution_bytes(*args[:2]))
+            self.need(_blocked_convolution_bytes(*args[:3]))
         result = func(*args, **(kwargs or {}))
         for tensor in tree_iter(result):
             if isinstance(tensor, Tensor):
                 self._follow(tensor)
         self.peak = max(self.peak, self._now)
+        if func is torch.ops.aten._safe_softmax.default:
+            # It looks for rows of nothing but −∞: a truth value an element and a row, and a zero to write there
+            self.need(result.numel() + result.numel() // result.shape[-1] + result.element_size())
         return result
 
     def need(self, size: int) -> None:
@@ -71,30 +75,37 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._now -= size
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Stands in for scaled dot-product attention, which torch takes apart where there are shapes but no numbers.
-
-    On a CPU it is one kernel (FlashAttentionKernel.cpp). It makes the output, with the heads of a token side by side,
-    and the logarithm of each row's sum; a mask of truth values becomes one of numbers; and for a block of queries it
-    holds their scores against a block of keys, the sum and maximum of each row, and the output, one thread.
-    """
+class _Kernels(TorchFunctionMode):
+    """Stands in for functions of which torch shows a dispatch mode other parts than it runs without one."""
 
     def __init__(self, tracker: _Tracker) -> None:
         super().__init__()
         self._tracker = tracker
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is not functional.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        q, k, v = args[:3]
+        kwargs = kwargs or {}
+        if func is functional.linear:
+            # Torch adds a bias in place, but under a mode to a new tensor; the product alone allocates the same
+            return func(*args[:2])
+        # The fused kernel reads dense rows only; where they are not, torch itself takes attention apart
+        if func is functional.scaled_dot_product_attention and all(x.stride(-1) == 1 for x in args[:3]):
+            return self._fused_attention(args[0], args[1], kwargs.get("attn_mask"))
+        return func(*args, **kwargs)
+
+    def _fused_attention(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
+        """Allocate what scaled dot-product attention does on a CPU, as one kernel (FlashAttentionKernel.cpp).
+
+        It makes the output, laid out as the queries are, and the logarithm of each row's sum; a mask of truth values
+        becomes one of numbers; and for a block of queries it holds their scores against a block of keys, the sum and
+        maximum of each row, and the output, one thread.
+        """
         b, h, t, e = q.shape
-        mask = (kwargs or {}).get("attn_mask")
         numbers = None if mask is None else torch.empty(mask.shape, device=q.device)
-        output, row_sums = q.new_empty(b, t, h, v.shape[-1]), q.new_empty(b, h, t)
+        output, row_sums = torch.empty_like(q), q.new_empty(b, h, t)
         rows, columns = min(_query_block(t), t), min(KEY_BLOCK, k.shape[-2])
         self._tracker.need(4 * rows * (columns + e + 2))
         del numbers, row_sums
-        return output.transpose(1, 2)
+        return output
 
 
 def _query_block(tokens: int) -> int:
@@ -102,12 +113,14 @@ def _query_block(tokens: int) -> int:
     return 256 if tokens >= 768 else 64 if tokens >= 192 else 32
 
 
-def _blocked_convolution_bytes(x: Tensor, weight: Tensor) -> int:
+def _blocked_convolution_bytes(x: Tensor, weight: Tensor, bias: Tensor | None) -> int:
     """Return what oneDNN's depthwise convolution of x (B, C, T) holds before it gives the output.
 
-    Input, weight (C, 1, K) and output in its own layout, channels in blocks of 16.
+    Input, weight (C, 1, K) and output in its own layout, channels in blocks of 16; and the bias (C,), if there is one
+    and a block is not full, in aligned memory.
     """
     b, c, t = x.shape
     width = weight.shape[-1]
     channels = -(-c // CHANNEL_BLOCK) * CHANNEL_BLOCK
-    return int(4 * channels * (b * t + width + b * (t - width + 1)))
+    filled_up = 4 * channels + ALIGNMENT if bias is not None and channels != c else 0
+    return int(4 * channels * (b * t + width + b * (t - width + 1)) + filled_up)

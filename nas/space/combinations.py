@@ -301,6 +301,8 @@ class Combinations:
             )
 
     def _nothing_valid(self) -> InvalidInput:
+        if not any(True for _ in self._all_frames()):
+            return self._nothing_fits()
         stack = next(
             (
                 name
@@ -318,13 +320,34 @@ class Combinations:
                 "add choices that fit each other",
             )
         choices = self.choices(stack)
-        kinds = "; ".join(f"{name} {dict(values)}" for name, values in choices.layer.attention.items())
+        kinds = "; ".join(
+            " ".join([name, *(f"{choice} {list(options)}" for choice, options in values.items())])
+            for name, values in choices.layer.attention.items()
+        )
         return InvalidInput.of(
             f"{stack}.layer.attention",
             f"{kinds} with hidden_size {list(choices.hidden_size)} and positions {list(choices.positions)}",
             "at least one head count that divides a hidden size (for grouped-query also key_value_heads "
             "below heads that divides it; for rotary positions an even head size and a type that takes them)",
             "add a type, a head count or a hidden size that fit each other",
+        )
+
+    def _nothing_fits(self) -> InvalidInput:
+        """Return why no combination of what is chosen once is valid."""
+        for name in self.stacks:
+            choices = self.choices(name)
+            if choices.embedding_size and min(choices.embedding_size) > max(choices.hidden_size):
+                return InvalidInput.of(
+                    f"{name}.embedding_size",
+                    list(choices.embedding_size),
+                    f"at least one up to the largest hidden_size ({max(choices.hidden_size)})",
+                    "add a smaller one, or remove it for embeddings of the hidden size",
+                )
+        return InvalidInput.of(
+            "tied_embeddings",
+            list(self._document.tied_embeddings),
+            "none or output, unless encoder and decoder can have one hidden_size (or embedding_size) and one vocabulary",
+            "add one of these, or a size that both have",
         )
 
     def _all_frames(self) -> Iterator[Frame]:

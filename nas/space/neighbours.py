@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from nas.space.combinations import Combinations
 from nas.space.frames import Frame
-from nas.space.genotype import Genotype
-from nas.space.options import Option
+from nas.space.genotype import Genotype, Part
+from nas.space.options import Option, Value
 
 
 def neighbours(space: Combinations, genotype: Genotype) -> Iterator[Genotype]:
     """Yield the choices that differ in one.
 
     A change of what is chosen once keeps the layers where they stay valid; one more layer repeats the last; a change
-    of attention type keeps what both types have.
+    of attention type keeps what both types can have.
     """
     frame = space.frames[genotype.frame]
     for index, other in enumerate(space.frames):
@@ -27,7 +27,7 @@ def neighbours(space: Combinations, genotype: Genotype) -> Iterator[Genotype]:
         options = genotype.layers[key]
         for place in range(1 if part.uniform else len(options)):
             for index in valid:
-                if _one_choice_apart(part.options[options[place]], part.options[index]):
+                if _one_choice_apart(part.options[options[place]], part.options[index], part):
                     changed = (
                         (index,) * len(options) if part.uniform else (*options[:place], index, *options[place + 1 :])
                     )
@@ -59,7 +59,23 @@ def _stays_valid(space: Combinations, frame: Frame, genotype: Genotype) -> bool:
     return all(set(options) <= set(space.valid(frame, key, depths)) for key, options in genotype.layers.items())
 
 
-def _one_choice_apart(a: Option, b: Option) -> bool:
+def _one_choice_apart(a: Option, b: Option, part: Part) -> bool:
+    """Return whether two options of a part differ in one choice.
+
+    Two types of attention are one choice apart where all choices that both have are equal, or have no value in common.
+    """
     first, second = dict(a.path), dict(b.path)
     differing = [name for name in first.keys() & second.keys() if first[name] != second[name]]
-    return len(differing) == 1
+    if first.get("attention") == second.get("attention"):
+        return len(differing) == 1
+    others = [name for name in differing if name != "attention"]
+    return not any(
+        first[name] in _values(part, second["attention"], name)
+        or second[name] in _values(part, first["attention"], name)
+        for name in others
+    )
+
+
+def _values(part: Part, attention: Value, name: str) -> set[Value]:
+    """Return the values that a choice has for one type of attention."""
+    return {option.get(name) for option in part.options if option.get("attention") == attention}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nas.architecture import Architecture, TaskShape
-from nas.costs.costs import macs_of_sub_block
+from nas.costs import macs_of_call
 from nas.export.weights import weights_to_bytes
 from nas.jobs.catalogue import submit
 from nas.jobs.context import JobContext
@@ -18,7 +18,7 @@ from nas.latency.measurement import Launch, Measurement
 from nas.latency.plan import whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
-from nas.models import build_model, sub_blocks
+from nas.models import Call, build_model, sub_blocks
 from nas.models.space_blocks import sub_blocks_of_space
 from nas.quality.datasets import dataset_info
 from nas.space import SearchSpace
@@ -69,7 +69,10 @@ def add_device(store: Store, space_name: str = "smoke", workload: Workload = WOR
 
 
 def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:
-    alone_ns = {b.key: 4000 + macs_of_sub_block(b, workload) // 5 for b in sub_blocks_of_space(space)}
+    alone_ns = {
+        b.key: 4000 + macs_of_call(Call(b, "forward", workload.batch, workload.input_length)) // 5
+        for b in sub_blocks_of_space(space)
+    }
     whole_models = []
     for index, architecture in enumerate(whole_models_of(space, 8, seed=0)):
         sum_ns = sum(alone_ns[b.key] for b in sub_blocks(architecture))

@@ -98,7 +98,7 @@ class TestJobs:
             pytest.param(
                 {"search_space": space_document(hidden_size=[17])},
                 "search_space.encoder.layer.attention",
-                "heads [2, 4] with hidden_size [17]",
+                "softmax heads [2, 4] with hidden_size [17]",
                 "at least one head count that divides a hidden size",
                 id="no head count divides any hidden size",
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -17,6 +18,8 @@ import yaml
 from cli_runner import Run, examples, nas
 
 from nas.cli.server_process import ServerProcess
+from nas.costs import cost_names
+from nas.space import SearchSpace
 
 LATENCY = "latency_ms@this-machine"
 WORKLOAD = ("--space", "smoke", "--input-length", 64)
@@ -129,7 +132,8 @@ def test_the_front_of_a_job_is_measured_too(folder: Path) -> None:
 
 def test_a_space_is_shown_as_the_document_that_a_job_may_hold(folder: Path) -> None:
     out = _succeed(nas("space", "show", "smoke")).out
-    assert out.startswith("# 144 architectures\n")
+    assert "# 144 architectures, family encoder\n" in out
+    assert {"6,059", "26,595"} <= set(out.split())  # the reach of the parameters
     assert yaml.safe_load(out) == nas("space", "show", "smoke", "--json").json["document"]
     assert "144" in _succeed(nas("space", "list")).out
 
@@ -210,6 +214,32 @@ def test_a_job_that_is_not_there_exits_with_1(folder: Path) -> None:
 # One architecture --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"])
+def test_every_bundled_space_is_shown_with_its_choices_and_the_reach_of_every_cost(folder: Path, name: str) -> None:
+    shown = _succeed(nas("space", "show", name)).out
+    whole = nas("space", "show", name, "--json").json
+    assert f"exactly {whole['size']:,}" in shown
+    assert yaml.safe_load(shown) == whole["document"]
+    assert set(whole["bounds"]) == set(cost_names(whole["family"]))
+    assert all(f" {cost}\n" in shown for cost in whole["bounds"])
+    assert all(bounds["lowest"] < bounds["highest"] for bounds in whole["bounds"].values())
+    for stack in {"encoder", "decoder"} & set(whole["document"]):
+        assert all(f"attention {kind} " in shown for kind in whole["document"][stack]["layer"]["attention"])
+
+
+def test_a_decoder_is_scored_with_prompt_step_and_cache(folder: Path) -> None:
+    architecture = SearchSpace.bundled("causal-decoder").sample(random.Random(0))
+    (folder / "decoder.json").write_text(json.dumps(architecture.to_dict()))
+    whole = _succeed(nas("score", "decoder.json", "--json")).json
+    assert whole["macs"] == whole["macs_prefill"] + 64 * whole["macs_step"]  # it reads 64 of 128 tokens
+    longer = _succeed(nas("score", "decoder.json", "--input-length", 96, "--output-length", 32, "--json")).json
+    assert longer["macs_prefill"] > whole["macs_prefill"]
+    assert longer["kv_cache_mb"] == whole["kv_cache_mb"] > 0
+    refused = nas("score", "decoder.json", "--input-length", 96, "--output-length", 33)
+    assert (refused.code, "at most 32 after an input of 96" in refused.err) == (2, True)
+    assert nas("export", "decoder.json", "--onnx", "decoder.onnx").code == 2
+
+
 def test_a_configuration_scores_what_it_records(folder: Path) -> None:
     config = yaml.safe_load((folder / "knee.yaml").read_text())
     score = _succeed(nas("score", "knee.yaml", "--json")).json
@@ -240,7 +270,7 @@ def test_a_model_rebuilt_from_its_file_is_the_recorded_one(folder: Path, weights
     run = nas("score", "knee.yaml", "--verify", *weights, "--json")
     *exact, latency = run.json["rows"]
     assert [row["name"].split()[0] for row in exact] == [
-        *("architecture", "parameters", "macs", "size_mb", "error_rate", "loss")
+        *("architecture", "parameters", "macs", "size_mb", "size_int8_mb", "peak_activation_mb", "error_rate", "loss")
     ]
     assert all(row["agrees"] for row in exact)
     assert latency["name"] == LATENCY

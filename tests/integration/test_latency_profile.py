@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from nas.architecture import Architecture
 from nas.errors import InvalidInput, MeasurementFailed
 from nas.latency.bench import SENTINEL, Bench
 from nas.latency.device import this_machine
@@ -21,7 +22,7 @@ from nas.latency.runtimes import RUNTIMES, runtime
 from nas.latency.table import LatencyTable, Sentinel
 from nas.latency.transports.this_machine import ThisMachine
 from nas.models import SubBlock, build_model, build_sub_block, example_input, sub_blocks
-from nas.space import SearchSpace
+from nas.space import Genotype, SearchSpace
 from nas.workload import Workload
 
 SMOKE = SearchSpace.bundled("smoke")
@@ -38,6 +39,14 @@ KINDS = [
     SubBlock.of("feed_forward", hidden_size=32, norm_position="pre", feed_forward_size=64, activation="relu"),
     SubBlock.of("head", hidden_size=32, norm_position="pre", outputs=35),
     SubBlock.of("head", hidden_size=32, norm_position="post", outputs=35),
+    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="local", heads=4, window=8),
+    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="long-short", heads=4, kernel_size=5),
+    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="gated-convolution"),
+    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="low-rank", heads=4, rank=8, max_length=64),
+    SubBlock.of(
+        "attention", hidden_size=32, norm_position="pre", attention="softmax", heads=4, rotary=True, norm="rms"
+    ),
+    SubBlock.of("feed_forward", hidden_size=32, norm_position="pre", feed_forward_size=64, activation="swiglu"),
 ]
 
 
@@ -74,7 +83,7 @@ def test_a_profile_is_read_back_equal_from_json(table):
 
 
 def test_whole_models_are_measured_in_the_order_given_and_near_their_prediction(table):
-    wanted = [SMOKE.architecture(stack, (option,) * 2) for stack, option in _corners()]
+    wanted = [_alike(frame, 2) for frame in range(len(SMOKE.frames))]
     found = measure([*wanted, wanted[0]], WORKLOAD, table.device, reference=table, patience_s=20)
     assert [m.architecture_id for m in found] == [a.id for a in (*wanted, wanted[0])]
     assert found[0] == found[-1]
@@ -86,28 +95,24 @@ def test_whole_models_are_measured_in_the_order_given_and_near_their_prediction(
         assert measured.valid or measured.reason
 
 
-def _corners():
-    return [(stack, SMOKE.layer_options(stack["hidden_size"])[0]) for stack in SMOKE.stack_options()]
+def _alike(frame: int, depth: int) -> Architecture:
+    """The architecture of so many layers that each take the first option."""
+    return SMOKE.architecture(Genotype(frame, dict.fromkeys(SMOKE.parts, (0,) * depth)))
 
 
 def test_a_machine_that_is_not_as_fast_as_when_the_table_was_made_is_not_called_a_valid_measurement(table):
     slow_ns = 10 * table.sentinel.calm_ns
     slow = table.model_copy(update={"sentinel": Sentinel(readings_ns=(slow_ns,), calm_ns=slow_ns)})
-    (found,) = measure([SMOKE.architecture(*_one())], WORKLOAD, table.device, reference=slow, patience_s=0)
+    (found,) = measure([_alike(0, 1)], WORKLOAD, table.device, reference=slow, patience_s=0)
     assert not found.valid
     assert "does not run as it did" in found.reason
     assert found.sentinel_ratio < 0.9
 
 
-def _one():
-    stack, option = _corners()[0]
-    return stack, (option,)
-
-
 def test_a_reference_of_another_device_is_refused(table):
     other = table.model_copy(update={"device": table.device.model_copy(update={"threads": 7})})
     with pytest.raises(InvalidInput, match=r"reference\.device\.fingerprint"):
-        measure([SMOKE.architecture(*_one())], WORKLOAD, table.device, reference=other)
+        measure([_alike(0, 1)], WORKLOAD, table.device, reference=other)
 
 
 def test_a_device_that_is_not_this_machine_is_refused_naming_what_differs():
@@ -132,10 +137,10 @@ def bench(request, tmp_path) -> Bench:
 def test_a_runtime_computes_what_torch_computes_for_every_kind_of_sub_block_and_for_a_whole_model(bench):
     for kind in KINDS:
         bench.add_sub_block(kind, WORKLOAD)
-    bench.add_model("model", SMOKE.architecture(*_one()), WORKLOAD)
+    bench.add_model("model", _alike(0, 1), WORKLOAD)
     launches, sentinel_ns = bench.launch([bench.names], lambda: None)
     assert [launch.graph for launch in launches] == [*(kind.key for kind in KINDS), "model"]
-    assert len(sentinel_ns) == 1 + 3  # before the first launch, then after each four, the last four being two
+    assert len(sentinel_ns) == 1 + 4  # before the first of 16 launches, then after each four
     for launch in launches:
         assert launch.difference < 1e-4, launch.graph
         assert launch.latency_ns > 0
@@ -166,13 +171,35 @@ def test_no_fusion_of_onnx_runtime_joins_two_sub_blocks(tmp_path):
     space = SearchSpace.bundled("text-encoder")
     for norm in ("pre", "post"):
         stack = {"hidden_size": 64, "positions": "learned", "norm_position": norm, "activation": "gelu"}
-        layers = (("softmax", 2, None, 1), ("linear", 4, None, 2), ("grouped-query", 4, 2, 4))
-        architecture = space.architecture(stack, layers)
-        assert architecture in space
-        blocks = sub_blocks(architecture)
-        whole = _operators(build_model(architecture), example_input(blocks[0], WORKLOAD), tmp_path)
-        parts = [_operators(build_sub_block(b), example_input(b, WORKLOAD), tmp_path) for b in blocks]
-        assert whole == sorted(operator for part in parts for operator in part)
+        layers = [
+            {"attention": "softmax", "heads": 2, "feed_forward_size": 64},
+            {"attention": "linear", "heads": 4, "feed_forward_size": 128},
+            {"attention": "grouped-query", "heads": 4, "key_value_heads": 2, "feed_forward_size": 256},
+            {"attention": "local", "heads": 4, "window": 8, "feed_forward_size": 64},
+            {"attention": "long-short", "heads": 4, "kernel_size": 5, "feed_forward_size": 64},
+            {"attention": "gated-convolution", "feed_forward_size": 64},
+            {"attention": "low-rank", "heads": 4, "rank": 16, "feed_forward_size": 64},
+        ]
+        half = [layers[:4], layers[4:]]  # a space of at most six layers
+        for part in half:
+            _check_fusions(space, stack, part, tmp_path)
+
+
+def _check_fusions(space, stack, layers, tmp_path):
+    architecture = Architecture.from_dict(
+        {
+            "family": "encoder",
+            "vocabulary_size": 259,
+            "max_length": 64,
+            "encoder": {**stack, "layers": layers},
+            "head": {"type": "classification", "outputs": 35},
+        }
+    )
+    assert architecture in space
+    blocks = sub_blocks(architecture)
+    whole = _operators(build_model(architecture), example_input(blocks[0], WORKLOAD), tmp_path)
+    parts = [_operators(build_sub_block(b), example_input(b, WORKLOAD), tmp_path) for b in blocks]
+    assert whole == sorted(operator for part in parts for operator in part)
 
 
 def _operators(module: torch.nn.Module, example: torch.Tensor, directory: Path) -> list[str]:

@@ -7,10 +7,12 @@ import torch
 from small_spaces import small_space
 from torch.profiler import ProfilerActivity, profile
 
+from nas.attention_types import ATTENTION_TYPES
 from nas.costs import costs_of
 from nas.costs.memory import peak_bytes
-from nas.models import build_model
-from nas.models.calls import cache_length
+from nas.costs.sub_block_costs import peak_bytes_of_call
+from nas.models import SubBlock, build_model
+from nas.models.calls import Call, cache_length, call_with_inputs
 from nas.models.encoder_decoder import _joined
 from nas.space import SearchSpace
 from nas.workload import Workload
@@ -42,8 +44,16 @@ def recorded_peak(run):
     return peak
 
 
-def pass_of(model, workload):
-    """The prompt of a model as a whole, without caches: what `peak_activation_mb` speaks of, tokens made before."""
+def passes_of(model, workload):
+    """The passes that `peak_activation_mb` speaks of: the prompt, and of a decoder one step."""
+    passes = [prompt_of(model, workload)]
+    if model.architecture.family != "encoder":
+        passes.append(step_of(model, workload))
+    return passes
+
+
+def prompt_of(model, workload):
+    """The prompt of a model as a whole, without caches, the tokens made before."""
     tokens = torch.ones(workload.batch, workload.input_length, dtype=torch.int64)
     if model.architecture.family == "encoder":
         return lambda: model(tokens)
@@ -64,6 +74,31 @@ def source(model, tokens):
     memories = model._encode(tokens, None)
     for layer in model._layers():
         layer.cross.prepare(_joined(memories, layer.reads))
+
+
+def step_of(model, workload):
+    """One step of a decoder as a whole but for its self-attention, which moves caches; what it reads made before."""
+    tokens, position = (torch.zeros(workload.batch, *shape, dtype=torch.int64) for shape in ((1,), ()))
+    if model.architecture.family == "decoder":
+        embedding, table, prepared = model.blocks[0], (), []
+    else:
+        embedding = model.decoder_blocks[0]
+        table = (model._output_table(),) if model.tied == "all" else ()
+        with torch.no_grad():
+            read = torch.ones(workload.batch, workload.input_length, dtype=torch.int64)
+            prepared = model.encode(read).prepared
+
+    def step():
+        x = embedding.step(tokens, position, *table)
+        for index, layer in enumerate(model._layers()):
+            if prepared:
+                x = layer.cross(x, None, *prepared[index])
+                x = layer.feed_forward(x)
+            else:
+                x = layer[1](x)
+        return model._answer(x)
+
+    return step
 
 
 @pytest.fixture(autouse=True)
@@ -88,14 +123,44 @@ def test_the_peak_is_within_a_tenth_of_what_the_profiler_records(name):
         shape = space.task_shape
         written = 4 if space.family != "encoder" else 0
         longest = shape.max_length - 4
-        workload = Workload(
-            batch=rng.choice([1, 3]), input_length=rng.choice([longest // 2, longest]), output_length=written
-        )
+        lengths = [1, 2, longest // 4, longest // 2, longest, longest]
+        workload = Workload(batch=rng.choice([1, 3]), input_length=rng.choice(lengths), output_length=written)
         model = build_model(architecture)
-        recorded = recorded_peak(pass_of(model, workload)) / 1e6
+        recorded = max(map(recorded_peak, passes_of(model, workload))) / 1e6
         costs = costs_of(architecture, workload)
         words = f"{costs.peak_activation_mb} against {recorded}: {workload.key} {architecture.canonical_json}"
         assert costs.peak_activation_mb == pytest.approx(recorded, rel=0.1), words
+
+
+ATTENTIONS = {
+    "softmax": {"heads": 4},
+    "grouped-query": {"heads": 4, "key_value_heads": 2},
+    "linear": {"heads": 4},
+    "local": {"heads": 4, "window": 8},
+    "long-short": {"heads": 2, "kernel_size": 5},
+    "gated-convolution": {},
+    "low-rank": {"heads": 4, "rank": 16, "max_length": 800},
+}
+"""In a model the feed-forward network often holds more, and hides what its attention holds."""
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+@pytest.mark.parametrize("hidden_size", [8, 24, 64])
+def test_the_peak_of_an_attention_alone_is_what_the_profiler_records_to_the_byte(name, hidden_size):
+    for causal in (False, True) if ATTENTION_TYPES[name].causal else (False,):
+        block = SubBlock.of(
+            "attention",
+            hidden_size=hidden_size,
+            norm_position="pre",
+            attention=name,
+            causal=causal,
+            **ATTENTIONS[name],
+        )
+        for batch, tokens in [(1, 1), (3, 2), (1, 15), (3, 40), (1, 200), (1, 800)]:
+            call = Call(block, "forward", batch, tokens)
+            module, inputs = call_with_inputs(call)
+            recorded = recorded_peak(lambda module=module, inputs=inputs: module(*inputs))
+            assert peak_bytes_of_call(call) == recorded, (causal, batch, tokens)
 
 
 @pytest.mark.parametrize("name", ["causal-decoder", "small-decoder", "seq2seq", "small-encoder-decoder"])

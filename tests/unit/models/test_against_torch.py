@@ -114,6 +114,38 @@ def test_an_encoder_decoder_equals_torchs_transformer(norm_position, activation,
 
 
 @torch.no_grad()
+@padded_or_not
+@pytest.mark.parametrize("norm_position", ["pre", "post"])
+def test_a_decoder_layer_reads_the_last_encoder_layers_behind_one_another(norm_position, padded):
+    size, reads = (24, 4, 40, 3), [2, 1, 3]
+    kind = {"norm_position": norm_position}
+    outputs = [a | crossed(1, reads=count)[0] for a, count in zip(layers_of(size), reads, strict=True)]
+    model = randomised(encoder_decoder(stack(layers_of(size), **kind), stack(outputs, **kind)), seed=2)
+    reader, *encoder_blocks = model.encoder_blocks
+    writer, *decoder_blocks, head = model.decoder_blocks
+    memory_norm = encoder_blocks.pop().norm if norm_position == "pre" else nn.Identity()
+    encoder_layers = torch_encoder("post", "relu", size).eval().layers
+    decoder_layers = torch_decoder("post", "relu", size).eval().layers
+    for layers, blocks in ((encoder_layers, encoder_blocks), (decoder_layers, decoder_blocks)):
+        state = copied_weights.of_torch_layers(blocks)
+        layers.load_state_dict({name.removeprefix("layers."): value for name, value in state.items()})
+        for layer in layers:
+            layer.norm_first = norm_position == "pre"
+    source, written = tokens_of(3, max(LENGTHS)), tokens_of(3, 9, seed=9)
+    mask = mask_of(LENGTHS) if padded else torch.ones(source.shape, dtype=torch.bool)
+    x, memories = reader(source), []
+    for layer in encoder_layers:
+        x = layer(x, src_key_padding_mask=~mask)
+        memories.append(memory_norm(x))
+    y, later = writer(written), torch.ones(9, 9, dtype=torch.bool).triu(1)
+    for layer, count in zip(decoder_layers, reads, strict=True):
+        memory, hidden = torch.cat(memories[-count:], dim=1), torch.cat([~mask] * count, dim=1)
+        y = layer(y, memory, tgt_mask=later, memory_key_padding_mask=hidden)
+    logits = head.norm(y) @ head.classes.weight.T
+    torch.testing.assert_close(model(source, written, mask if padded else None), logits, **CLOSE)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("norm_position", ["pre", "post"])
 def test_a_decoder_narrower_than_its_encoder_equals_torchs_attention_with_a_wider_memory(norm_position):
     kind = {"norm_position": norm_position}

@@ -199,7 +199,7 @@ def test_decoding_with_a_cache_equals_the_whole_sequence_for_any_bundled_archite
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("architecture", encoder_decoders_by_hand(), ids=name_of)
+@pytest.mark.parametrize("architecture", [*encoder_decoders_by_hand()], ids=name_of)
 def test_padding_of_the_source_changes_no_logit_and_every_real_token_changes_some(architecture):
     model = randomised(architecture)
     (source, mask), written = source_of(model), tokens_of(3, 9, VOCABULARY, seed=8)

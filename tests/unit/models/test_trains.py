@@ -1,6 +1,6 @@
 """Every family of models learns real data with every attention type that it may have.
 
-The loss is that of unseen batches, one after the other; a model that cannot learn stays where it began.
+The loss of each batch is taken before it is learnt from; a model that cannot learn stays where it began.
 """
 
 import io
