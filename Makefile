@@ -57,6 +57,7 @@ system-packages:
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure again the figures that README and docs state (keep the machine idle)
+	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/latency.py
 
 .PHONY: screenshots

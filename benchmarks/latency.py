@@ -93,14 +93,15 @@ def main() -> None:
     print(f"inside the 90 % interval: {inside} of {len(truth)}")
 
 
+MANY = 256
+"""As many options are drawn for a model's layers as it can have: the layers are independent."""
+
+
 def draw(space: SearchSpace, count: int, rng: random.Random, known: set[str]) -> list[Architecture]:
     """Return different architectures, every width and depth equally likely, none of them known."""
     result: dict[str, Architecture] = {}
-    stacks = list(space.stack_options())
     while len(result) < count:
-        stack = rng.choice(stacks)
-        layers = rng.choices(space.layer_options(stack["hidden_size"]), k=rng.choice(space.depths))
-        architecture = space.architecture(stack, tuple(layers))
+        architecture = space.architecture(space.spread(rng, kinds=MANY))
         if architecture.id not in known:
             result[architecture.id] = architecture
     return list(result.values())

@@ -118,14 +118,16 @@ def print_ranking(rows: list[Row], long_steps: int) -> None:
         print(f"  {name:36} {kendalltau(ranking, final).statistic:+.2f}")
 
 
+MANY = 256
+"""As many options are drawn for a model's layers as it can have: the layers are independent."""
+
+
 def stratified(space: SearchSpace, workload: Workload, count: int, most: int) -> list[Architecture]:
     """Return `count` random architectures, depth drawn evenly, spread over the logarithm of their parameters."""
     rng = random.Random(0)
     found: dict[int, Architecture] = {}
     for _ in range(DRAWS):
-        stack, depth = rng.choice(list(space.stack_options())), rng.choice(space.depths)
-        options = space.layer_options(stack["hidden_size"])
-        architecture = space.architecture(stack, tuple(rng.choice(options) for _ in range(depth)))
+        architecture = space.architecture(space.spread(rng, kinds=MANY))
         parameters = costs_of(architecture, workload).parameters
         if parameters <= most:
             found[parameters] = architecture

@@ -85,8 +85,11 @@ def size_text(size: int) -> str:
     """Return a number of architectures as a person reads it: `144`, or `5.3 × 10^10` from a million on."""
     if size < 1_000_000:
         return f"{size:,}"
-    digits = str(size)  # a float would overflow: some spaces have more architectures than 10^308
-    return f"{digits[0]}.{digits[1]} × 10^{len(digits) - 1}"
+    exponent = len(str(size)) - 1  # a float would overflow: some spaces have more architectures than 10^308
+    tenths = (size + 5 * 10 ** (exponent - 2)) // 10 ** (exponent - 1)
+    if tenths == 100:  # 9.96 is 10.0
+        tenths, exponent = 10, exponent + 1
+    return f"{tenths // 10}.{tenths % 10} × 10^{exponent}"
 
 
 def add_device(store: Store, document: Any) -> tuple[dict[str, Any], bool]:

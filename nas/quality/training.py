@@ -36,6 +36,10 @@ EMBEDDING_RATE, HEAD_RATE = 30.0, 10.0
 CLIP_NORM = 1.0
 WEIGHT_DECAY = 0.01
 HISTORY_POINTS = 50
+NO_MATRICES = ("positions", "segments.weight", "short.weight")
+"""Tables that every batch touches, and kernels of convolutions: at the base rate, without decay, as norms."""
+FIXED_FAN_IN = ("key_mixtures.weight", "value_mixtures.weight", "blocks.0.project.weight")
+"""Matrices that sum over tokens, or over a factorised embedding: as many terms however wide the model is."""
 
 
 class TrainingPlan(StrictModel):
@@ -133,18 +137,20 @@ def optimizer_for(model: Model, learning_rate: float) -> torch.optim.Optimizer:
     """Return AdamW with rates by kind of parameter.
 
     The rate of hidden matrices falls with the width (Yang et al. 2022, arXiv 2203.03466, table 8: µP for Adam), so
-    that one base rate suits narrow and wide candidates; norms and biases keep the base rate.
+    that one base rate suits narrow and wide candidates; norms, biases, convolution kernels and matrices that do not
+    sum over the width keep the base rate. In an encoder–decoder each stack has its own width.
     """
-    width_factor = REFERENCE_WIDTH / model.architecture.stacks[-1][1].hidden_size
+    widths = {name: stack.hidden_size for name, stack in model.architecture.stacks}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         factor, decay = 1.0, 0.0
+        width_factor = REFERENCE_WIDTH / widths.get(name.partition("_")[0], next(iter(widths.values())))
         if name.endswith("tokens.weight"):
             factor = EMBEDDING_RATE
         elif name.endswith("classes.weight"):
             factor = HEAD_RATE * width_factor
-        elif parameter.ndim == 2 and not name.endswith("positions"):
-            factor, decay = width_factor, WEIGHT_DECAY
+        elif parameter.ndim == 2 and not name.endswith(NO_MATRICES):
+            factor, decay = 1.0 if name.endswith(FIXED_FAN_IN) else width_factor, WEIGHT_DECAY
         groups.setdefault((factor, decay), []).append(parameter)
     return torch.optim.AdamW(
         [

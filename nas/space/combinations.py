@@ -346,7 +346,7 @@ class Combinations:
         return InvalidInput.of(
             "tied_embeddings",
             list(self._document.tied_embeddings),
-            "none or output, unless encoder and decoder can have one hidden_size (or embedding_size) and one vocabulary",
+            "none or output; all where encoder and decoder can have one hidden_size (or embedding_size) and vocabulary",
             "add one of these, or a size that both have",
         )
 

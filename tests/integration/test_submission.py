@@ -108,3 +108,50 @@ def test_a_bound_of_latency_is_an_objective_and_a_limit_like_the_latency_itself(
     assert reach_of(context, Bounds(context.space, context.spec.workload), upper) == (min(values), max(values))
     with pytest.raises(InvalidInput, match=r"constraints\[0\]"):
         submit(store, {**document, "constraints": [f"{upper} <= {min(values) / 2}"]})
+
+
+def test_limits_that_can_each_be_met_but_not_together_are_refused_with_what_can_be(store):
+    document = job_document(constraints=["parameters <= 7000", "macs >= 1e5"])
+    with pytest.raises(InvalidInput) as caught:
+        submit(store, document)
+    (problem,) = caught.value.problems
+    assert problem.field == "constraints[1]"
+    assert "together with parameters <= 7000" in problem.allowed
+    nearest = float(problem.next_step.split(">= ")[1].split(",")[0])
+    context = _context(store)
+    every = [context.costs(a) for a in context.space.enumerate()]
+    assert any(c["macs"] >= 1e5 for c in every)
+    assert any(c["parameters"] <= 7000 for c in every)
+    assert nearest == max(c["macs"] for c in every if c["parameters"] <= 7000)
+    submit(store, job_document(constraints=["parameters <= 7000", f"macs >= {nearest:.0f}"]))
+    assert len(store.jobs()[0]) == 2
+
+
+def _context(store):
+    job, _ = submit(store, job_document(constraints=[]))
+    return JobContext.load(store, job.document)
+
+
+def test_a_space_of_models_that_do_another_task_is_refused_with_those_that_do_this_one(store):
+    for name in ("causal-decoder", "seq2seq"):
+        with pytest.raises(InvalidInput) as caught:
+            submit(store, job_document(search_space=name))
+        (problem,) = caught.value.problems
+        assert problem.field == "search_space"
+        assert "text-encoder" in problem.allowed
+    assert store.jobs() == ([], None)
+
+
+def test_a_limit_on_a_cost_that_encoders_do_not_have_is_refused_with_those_they_have(store):
+    for metric in ("kv_cache_mb", "macs_step"):
+        with pytest.raises(InvalidInput) as caught:
+            submit(store, job_document(constraints=[f"{metric} <= 1"]))
+        assert caught.value.problems[0].field == "constraints[0]"
+        assert "peak_activation_mb" in caught.value.problems[0].allowed
+
+
+def test_new_costs_are_limits_and_objectives_like_the_old(store):
+    limits = ["size_int8_mb <= 0.02", "peak_activation_mb <= 0.03"]
+    job, _ = submit(store, job_document(objectives=["error_rate", "peak_activation_mb"], constraints=limits))
+    context = JobContext.load(store, job.document)
+    assert {"size_int8_mb", "peak_activation_mb"} <= set(context.costs(next(context.space.enumerate())))

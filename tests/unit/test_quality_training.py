@@ -1,6 +1,7 @@
 """Training for fixed steps: reproducible, the same for every candidate, and it learns."""
 
 import math
+import random
 import subprocess
 import sys
 
@@ -15,12 +16,17 @@ from nas.models import build_model
 from nas.quality import training
 from nas.quality.datasets import load_dataset
 from nas.quality.training import TrainingPlan, optimizer_for, schedule, train
+from nas.space import SearchSpace
 
 LENGTH = 24
 ATTENTIONS = {
     "softmax": {"heads": 2},
     "grouped-query": {"heads": 2, "key_value_heads": 1},
     "linear": {"heads": 2},
+    "local": {"heads": 2, "window": 4},
+    "long-short": {"heads": 2, "kernel_size": 3},
+    "gated-convolution": {},
+    "low-rank": {"heads": 2, "rank": 4},
 }
 
 
@@ -180,8 +186,11 @@ def test_the_schedule_warms_up_holds_and_decays_and_no_step_is_idle(steps):
         assert factors[-1] < 0.02
 
 
-def rates(hidden_size, positions="learned"):
-    model = build_model(architecture(hidden_size=hidden_size, positions=positions))
+def rates(hidden_size, positions="learned", attention="softmax"):
+    return rates_of(build_model(architecture(attention, hidden_size=hidden_size, positions=positions)))
+
+
+def rates_of(model):
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = optimizer_for(model, 1e-3).param_groups
     return {names[id(p)]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
@@ -196,6 +205,37 @@ def test_the_rate_of_hidden_matrices_alone_falls_with_the_width():
         assert (decay > 0) == (matrix and "classes" not in name), name
     assert narrow["blocks.1.attention.qkv.weight"][0] == 1e-3
     assert narrow["blocks.1.norm.weight"] == narrow["blocks.0.positions"] == (1e-3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("attention", "kept", "decayed"),
+    [
+        ("low-rank", {"key_mixtures.weight", "value_mixtures.weight"}, True),
+        ("long-short", {"short.weight"}, False),
+        ("gated-convolution", {"convolution.weight"}, False),
+    ],
+)
+def test_matrices_that_do_not_sum_over_the_width_keep_the_base_rate(attention, kept, decayed):
+    narrow, wide = rates(64, attention=attention), rates(256, attention=attention)
+    prefix = "blocks.1.attention."
+    same = {name for name in narrow if name.endswith("weight") and name.startswith(prefix) and wide[name][0] == 1e-3}
+    assert {name.removeprefix(prefix) for name in same} == kept
+    assert all((wide[name][1] > 0) == decayed for name in same)
+
+
+def test_each_stack_of_an_encoder_decoder_has_the_rates_of_its_own_width():
+    document = SearchSpace.bundled("seq2seq").to_document()
+    document["encoder"]["hidden_size"], document["decoder"]["hidden_size"] = [128], [64]
+    model = build_model(SearchSpace.from_document(document).sample(random.Random(0)))
+    found = rates_of(model)
+    assert found["encoder_blocks.2.inner.weight"][0] == pytest.approx(1e-3 / 2)
+    assert found["decoder_blocks.3.inner.weight"][0] == pytest.approx(1e-3)
+
+
+def test_a_model_that_does_not_classify_is_not_trained_on_classified_sequences(dataset):
+    other = SearchSpace.bundled("causal-decoder").sample(random.Random(0))
+    with pytest.raises(InvalidInput, match="an encoder that classifies"):
+        train(other, dataset, TrainingPlan(steps=1), input_length=LENGTH, seed=0)
 
 
 @pytest.mark.parametrize(
