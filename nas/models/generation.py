@@ -72,10 +72,11 @@ def _check(
     if new < 1 or beams < 1:
         name, value = ("max_new_tokens", new) if new < 1 else ("beams", beams)
         raise InvalidInput.of(name, value, "at least 1", "ask for one or more")
-    if tokens.dim() != 2 or tokens.shape[1] < 1 or (mask is not None and not _pads_on_the_right(mask)):
-        raise InvalidInput.of(
-            "tokens", list(tokens.shape), "(B, T) with at least one real token, the first", "pad on the right"
-        )
+    if tokens.dim() != 2 or tokens.shape[1] < 1:
+        raise InvalidInput.of("tokens", list(tokens.shape), "(B, T) with T at least 1", "give every sequence a token")
+    if mask is not None and (mask.shape != tokens.shape or not _pads_on_the_right(mask)):
+        allowed = f"{list(tokens.shape)}, in each row True at the first tokens, at least one, and False after them"
+        raise InvalidInput.of("padding_mask", list(mask.shape), allowed, "pad on the right")
     longest, room = tokens.shape[1], a.max_length - (new if a.family == "decoder" else 0)
     if longest > room:
         words = f"{a.max_length} less the {new} new ones" if a.family == "decoder" else f"{a.max_length}"

@@ -5,7 +5,7 @@ from itertools import product
 import copied_weights
 import pytest
 import torch
-from model_examples import CLOSE, crossed, encoder, encoder_decoder, mask_of, randomised, stack, tokens_of
+from model_examples import EXACT, crossed, encoder, encoder_decoder, mask_of, randomised, stack, tokens_of
 from torch import nn
 
 SIZES = [(16, 2, 24, 1), (24, 4, 40, 3)]  # hidden size, heads, feed-forward size, layers
@@ -66,7 +66,7 @@ def test_a_softmax_encoder_equals_torchs_encoder(norm_position, activation, size
     hidden = theirs(embedding(tokens), src_key_padding_mask=~mask if padded else None)
     logits = model(tokens, mask if padded else None)
     real = mask if padded else torch.ones_like(mask)
-    torch.testing.assert_close(logits[real], ours_last.classes(hidden)[real], **CLOSE)
+    torch.testing.assert_close(logits[real], ours_last.classes(hidden)[real], **EXACT)
 
 
 @torch.no_grad()
@@ -108,9 +108,9 @@ def test_an_encoder_decoder_equals_torchs_transformer(norm_position, activation,
     for hook in hooks:
         hook.remove()
     real, written_real = (mask, output_mask) if padded else (mask | True, output_mask | True)
-    torch.testing.assert_close(seen["memory"][real], memory[real], **CLOSE)
-    torch.testing.assert_close(seen["hidden"][written_real], hidden[written_real], **CLOSE)
-    torch.testing.assert_close(logits[written_real], (hidden @ head.classes.weight.T)[written_real], **CLOSE)
+    torch.testing.assert_close(seen["memory"][real], memory[real], **EXACT)
+    torch.testing.assert_close(seen["hidden"][written_real], hidden[written_real], **EXACT)
+    torch.testing.assert_close(logits[written_real], (hidden @ head.classes.weight.T)[written_real], **EXACT)
 
 
 @torch.no_grad()
@@ -142,7 +142,7 @@ def test_a_decoder_layer_reads_the_last_encoder_layers_behind_one_another(norm_p
         memory, hidden = torch.cat(memories[-count:], dim=1), torch.cat([~mask] * count, dim=1)
         y = layer(y, memory, tgt_mask=later, memory_key_padding_mask=hidden)
     logits = head.norm(y) @ head.classes.weight.T
-    torch.testing.assert_close(model(source, written, mask if padded else None), logits, **CLOSE)
+    torch.testing.assert_close(model(source, written, mask if padded else None), logits, **EXACT)
 
 
 @torch.no_grad()
@@ -166,4 +166,4 @@ def test_a_decoder_narrower_than_its_encoder_equals_torchs_attention_with_a_wide
     )
     x, memory, mask = torch.randn(3, 5, 24), torch.randn(3, 11, 32), mask_of(LENGTHS)
     expected, _ = theirs(x, memory, memory, key_padding_mask=~mask)
-    torch.testing.assert_close(cross(x, cross.prepare(memory, mask), mask), expected, **CLOSE)
+    torch.testing.assert_close(cross(x, cross.prepare(memory, mask), mask), expected, **EXACT)

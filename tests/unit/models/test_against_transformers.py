@@ -3,7 +3,7 @@
 import copied_weights
 import pytest
 import torch
-from model_examples import CLOSE, decoder, encoder, mask_of, randomised, tokens_of
+from model_examples import EXACT, decoder, encoder, mask_of, randomised, tokens_of
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -106,7 +106,7 @@ def test_a_decoder_equals_theirs(name, tied, seed, padded):
     expected = theirs(name, model, tied)(tokens, attention_mask=mask.long() if padded else None).logits
     logits = model(tokens, mask if padded else None)
     real = mask if padded else torch.ones_like(mask)
-    torch.testing.assert_close(logits[real], expected[real], **CLOSE)
+    torch.testing.assert_close(logits[real], expected[real], **EXACT)
 
 
 @torch.no_grad()
@@ -181,4 +181,4 @@ def test_a_post_norm_encoder_with_segments_equals_bert(seed, padded, segmented):
     tokens, mask = tokens_of(3, max(LENGTHS), VOCABULARY, seed), mask_of(LENGTHS)
     segments = (torch.arange(max(LENGTHS)) >= 4).long().expand(3, -1) if segmented else None
     expected = bert(tokens, attention_mask=mask.long() if padded else None, token_type_ids=segments).logits
-    torch.testing.assert_close(model(tokens, mask if padded else None, segments), expected, **CLOSE)
+    torch.testing.assert_close(model(tokens, mask if padded else None, segments), expected, **EXACT)
