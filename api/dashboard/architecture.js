@@ -123,11 +123,18 @@ export function layerLines(architecture) {
           { class: attentionClass(layer.attention) },
           h("span", { class: "number" }, numbers(first, times)),
           h("span", { class: "swatch" }),
-          `${shortText(layer)}, feed-forward ${exact(layer.feed_forward_size)}${activation(layer)}`,
-          layer.cross && [
-            h("span", { class: `swatch swatch-cross ${attentionClass(layer.cross.attention)}` }),
-            `cross ${shortText(layer.cross)}`,
-          ],
+          h(
+            "span",
+            { class: "layer-words" },
+            `${shortText(layer)}, feed-forward ${exact(layer.feed_forward_size)}${activation(layer)}`,
+          ),
+          layer.cross &&
+            h(
+              "span",
+              { class: `cross-line ${attentionClass(layer.cross.attention)}` },
+              h("span", { class: "swatch swatch-cross" }),
+              `cross ${shortText(layer.cross)}`,
+            ),
         ),
       ),
     ),

@@ -42,6 +42,8 @@ from nas.space_document import SpaceDocument, StackChoices
 MOST_DIFFERENT_LAYERS = 20_000
 """Different sub-blocks of layers, over all stacks, that a space may have: its bounds and tables list them."""
 MOST_FRAMES = 20_000
+MOST_DIGITS = 4_000
+"""Python writes no whole number of more than 4,300 digits as text."""
 
 Resolved = Attention | CrossAttention | FeedForward
 Depths = tuple[int, ...]
@@ -275,7 +277,7 @@ class Combinations:
 
     def _refuse_too_large(self) -> None:
         frames = len(self._document.tied_embeddings)
-        layers = 0
+        layers, digits = 0, 0.0
         for name in self.stacks:
             c = self.choices(name)
             once = math.prod(len(field_values(c, field)) for field in STACK_FIELDS)
@@ -285,12 +287,20 @@ class Combinations:
                 ways.append(_ways(c.layer.cross.attention) * len(c.layer.cross.reads))
             frames *= once
             layers += once * sum(ways)
+            digits += max(c.depth) * sum(math.log10(w) for w in ways)
         if layers > MOST_DIFFERENT_LAYERS:
             raise InvalidInput.of(
                 f"{self.stacks[-1]}.layer",
                 f"{layers} different layers",
                 f"at most {MOST_DIFFERENT_LAYERS} (what is chosen once × the options of attention and feed-forward)",
                 "leave out choices that are close to others",
+            )
+        if digits > MOST_DIGITS:
+            raise InvalidInput.of(
+                f"{self.stacks[-1]}.depth",
+                f"about 10^{digits:.0f} architectures",
+                f"at most 10^{MOST_DIGITS}",
+                "leave out the greatest depths, or choices that are close to others",
             )
         if frames > MOST_FRAMES:
             raise InvalidInput.of(

@@ -239,3 +239,9 @@ def test_a_probe_that_takes_too_long_is_stopped(tmp_path):
 
 def test_the_sentinel_is_no_graph_of_the_bench(bench):
     assert SENTINEL not in bench.names
+
+
+def test_a_space_of_decoders_is_refused_before_anything_is_exported():
+    space = SearchSpace.bundled("causal-decoder")
+    with pytest.raises(InvalidInput, match="family encoder"):
+        profile(space, Workload(input_length=8, output_length=4))

@@ -50,6 +50,19 @@ def test_the_size_of_a_space_beyond_1e30_is_exact():
     assert space.walk(space.follow(a)) == a
 
 
+def test_a_space_of_more_architectures_than_can_be_written_down_is_refused():
+    document = changed(ENCODER_DECODER, "decoder.depth", [256])
+    document["encoder"]["depth"] = [256]
+    for stack in ("encoder", "decoder"):
+        document[stack]["layer"]["attention"] = {"softmax": {"heads": [1], "head_size": list(range(2, 3000))}}
+        document[stack]["layer"]["feed_forward_ratio"] = list(range(1, 1500))
+    document["decoder"]["layer"]["cross"] = {
+        "attention": {"softmax": {"heads": [1], "head_size": list(range(2, 3000))}}
+    }
+    with pytest.raises(InvalidInput, match=r"at most 10\^4000"):
+        SearchSpace.from_document(document)
+
+
 def test_reads_of_more_layers_than_the_encoder_has_are_never_offered():
     for a in SPACES["small-encoder-decoder"].enumerate():
         assert max(layer.cross.reads for layer in a.decoder.layers) <= a.encoder.depth

@@ -34,6 +34,8 @@ class OnnxRuntime:
             # torch would rather have the other exporter used: thirty times slower for graphs equally fast
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
             warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export")
+            # Padding is exported as a slice with steps, which the exporter leaves for ONNX Runtime to fold
+            warnings.filterwarnings("ignore", "Constant folding - Only steps=1")
             torch.onnx.export(
                 module.eval(),
                 (example,),
