@@ -78,6 +78,10 @@ class MeasurementFailed(PocketformerError):
     """The measurement did not come to a valid result."""
 
 
+class DeviceLost(MeasurementFailed):
+    """The device can't be reached any more."""
+
+
 class MissingEntry(PocketformerError):
     """The latency table has no entry for a sub-block."""
 

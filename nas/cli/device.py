@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.fit import EPILOG as FIT_EPILOG
+from nas.cli.fit import fit
 from nas.cli.jobs import job_id_of
-from nas.cli.measuring import compare, keep_table, measure_table, newest_table, space_for
+from nas.cli.measuring import (
+    at_workload,
+    keep_table,
+    measure_table,
+    newest_table,
+    refuse_mixing,
+    space_named,
+    verification_document,
+    verified,
+    workload_for,
+)
 from nas.cli.options import (
     DEFAULT_DATABASE,
     BatchOption,
@@ -22,15 +33,15 @@ from nas.cli.options import (
     example,
     opened_client,
     read_file,
-    workload_of,
     writing,
 )
 from nas.cli.output import note, print_json, print_table, table_of
-from nas.cli.places import opened_place
+from nas.cli.places import Place, opened_place
 from nas.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nas.architecture import Architecture
+    from nas.latency.table import LatencyTable
 
 MAX_TABLE_BYTES = 20_000_000
 
@@ -38,7 +49,23 @@ app = typer.Typer(help="Measure devices, keep their latency tables, check them."
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The device's name.")]
 SpaceOption = Annotated[str, typer.Option("--space", metavar="NAME", help="The search space to measure for.")]
-LengthOption = Annotated[int, typer.Option("--input-length", help="Tokens in one sequence.")]
+LengthOption = Annotated[
+    int | None,
+    typer.Option("--input-length", show_default="the longest of the space", help="Tokens in one sequence."),
+]
+OutputOption = Annotated[
+    int | None,
+    typer.Option(
+        "--output-length",
+        show_default="the longest; a decoder reads half and writes half",
+        help="Tokens to write.",
+    ),
+]
+VersionOption = Annotated[
+    int | None, typer.Option("--version", min=1, show_default="the newest", help="Which of the device's tables.")
+]
+TOLERANCE = 0.15
+"""How far a model may be from its prediction before `verify` fails."""
 
 
 @app.command("list", epilog=example("nas device list"))
@@ -77,32 +104,57 @@ def show(
     print_tables(device["tables"])
 
 
-@app.command("profile", epilog=example("nas device profile this-machine --space text-encoder --input-length 64"))
+@app.command(
+    "profile",
+    epilog=example(
+        "nas device profile this-machine --space text-encoder",
+        "nas device profile pi --address ssh://pi@raspberrypi.local --space causal-decoder --output-length 32",
+        "nas device profile phone --address adb://0123456789 --runtime executorch --space text-encoder",
+    ),
+)
 def profile(
     name: NameArgument,
     space: SpaceOption,
-    input_length: LengthOption,
+    input_length: LengthOption = None,
+    output_length: OutputOption = None,
     batch: BatchOption = 1,
+    address: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Where it is: local, ssh://[user@]host[:port] or adb://SERIAL."),
+    ] = "local",
+    runtime: Annotated[str, typer.Option(help="onnxruntime, executorch or torch.")] = "onnxruntime",
+    precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic.")] = "fp32",
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one inference.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Draws the whole models and the order of measuring.")] = 0,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Don't go on with an interrupted run.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here, as JSON.")] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write every launch with its iterations here, as JSON lines."),
+    ] = None,
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure this machine's latency table for a search space, and keep it under the device's name.
+    """Measure a device's latency table for a search space, and keep it under the device's name.
 
     Every sub-block of the space is measured, and a few whole models that correct what isolation hides. Takes
-    minutes; leave the machine alone meanwhile. The table goes to the database, or with --url to a server.
+    minutes; leave the device alone meanwhile. Stopped and started again, it goes on where it was. The table goes to
+    the database, or with --url to a server.
     """
-    workload = workload_of(batch, input_length)
-    if out is not None:
-        check_file("out", out)
+    from nas.latency.reach import device_at
+
+    for option, file in (("out", out), ("raw", raw)):
+        if file is not None:
+            check_file(option, file)
     with opened_place(url, database) as place:
-        table = measure_table(name, space_for(place, space, workload), workload, seed)
+        searched = space_named(place, space)
+        workload = workload_for(searched, batch, input_length, output_length)
+        device = device_at(address, name=name, runtime_name=runtime, precision=precision, threads=threads)
+        refuse_mixing(place, device)
+        table = measure_table(device, at_workload(searched, workload), workload, seed=seed, afresh=afresh, raw=raw)
         if out is not None:
-            with writing("out", out):
-                out.write_text(json.dumps(table.to_dict()) + "\n")
-            note(f"Wrote {out}.")
+            write_table(table, out)
         summary = keep_table(place, table)
     if as_json:
         print_json(summary)
@@ -110,11 +162,12 @@ def profile(
         print_tables([summary])
 
 
-@app.command("verify", epilog=example("nas device verify this-machine --space text-encoder --input-length 64"))
+@app.command("verify", epilog=example("nas device verify this-machine --space text-encoder --models 40 --seed 1"))
 def verify(
     name: NameArgument,
     space: SpaceOption,
-    input_length: LengthOption,
+    input_length: LengthOption = None,
+    output_length: OutputOption = None,
     batch: BatchOption = 1,
     models: Annotated[int, typer.Option(min=1, max=200, help="How many models, drawn from the space.")] = 5,
     job: Annotated[
@@ -126,31 +179,80 @@ def verify(
     database: DatabaseOption = DEFAULT_DATABASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure whole models on this machine and compare with what the newest table predicts; 1 if one is off.
+    """Measure whole models on a device and compare with what its newest table predicts; 1 if one is off.
 
-    These are models that the table was not made from. Off means farther than 15 % from the prediction.
+    These are models that the table was not made from. Off means farther than 15 % from the prediction. Beside it
+    stand two simpler predictions of the same models: the sum of the sub-blocks, and multiply-adds times a constant.
     """
-    workload = workload_of(batch, input_length)
+    from nas.latency.verify import fresh_models
+
     with opened_place(url, database) as place:
-        searched = space_for(place, space, workload)
+        searched = space_named(place, space)
+        workload = workload_for(searched, batch, input_length, output_length)
+        searched = at_workload(searched, workload)
         table = newest_table(place, name, workload, searched)
-    if job is not None:
-        architectures = _front_of(job, url)
-    else:
-        rng = random.Random(seed)
-        architectures = [searched.sample(rng) for _ in range(models)]
-    rows = compare(table, architectures)
-    agrees = all(row["agrees"] for row in rows)
+    architectures = fresh_models(table, searched, models, seed) if job is None else _front_of(job, url)
+    report = verification_document(verified(table, architectures, seed), TOLERANCE)
     if as_json:
-        print_json({"agrees": agrees, "models": rows})
+        print_json(report)
     else:
-        print_comparison(rows)
-    if not agrees:
+        print_verification(report)
+    if not report["agrees"]:
         raise typer.Exit(1)
 
 
-@app.command("add", epilog=example("nas device add table.json"))
-def add(
+@app.command("compare", epilog=example("nas device compare this-machine:1 this-machine:2"))
+def compare(
+    first: Annotated[str, typer.Argument(metavar="NAME[:VERSION]", help="A device, and which of its tables.")],
+    second: Annotated[str, typer.Argument(metavar="NAME[:VERSION]", help="What to hold against it.")],
+    url: ServerOption = None,
+    database: DatabaseOption = DEFAULT_DATABASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two latency tables entry by entry: two versions of a device, or two devices."""
+    from dataclasses import asdict
+
+    from nas.latency.compare import compare_tables
+
+    with opened_place(url, database) as place:
+        tables = [_table_at(place, *_name_and_version(text)) for text in (first, second)]
+    found = asdict(compare_tables(*tables))
+    if as_json:
+        print_json(found)
+        return
+    print(
+        f"{found['shared']} entries in both, {found['only_first']} in {first} alone, "
+        f"{found['only_second']} in {second} alone.\n{second} takes {found['median_ratio']:.3f} × as long at the median; 80 % of the entries lie between "
+        f"{found['lower_ratio']:.3f} × and {found['upper_ratio']:.3f} ×."
+    )
+    if found["sentinel_ratio"] is not None:
+        print(f"The sentinel takes {found['sentinel_ratio']:.3f} ×.")
+    if found["differs"]:
+        print_table(table_of(["what differs", first, second], found["differs"]))
+    print_table(
+        table_of(
+            ["differs most", f" {first} [µs]", f" {second} [µs]", " ratio"],
+            [[key, f"{a / 1e3:.1f}", f"{b / 1e3:.1f}", f"{ratio:.3f}"] for key, a, b, ratio in found["largest"]],
+        )
+    )
+
+
+@app.command("export", epilog=example("nas device export this-machine --out table.json"))
+def export(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")],
+    version: VersionOption = None,
+    url: ServerOption = None,
+    database: DatabaseOption = DEFAULT_DATABASE,
+) -> None:
+    """Write one of a device's latency tables to a file, as JSON, its device included."""
+    check_file("out", out)
+    with opened_place(url, database) as place:
+        write_table(_table_at(place, name, version), out)
+
+
+@app.command("import", epilog=example("nas device import table.json"))
+def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A latency table (JSON) or a device (YAML or JSON).")],
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -166,7 +268,9 @@ def add(
     document = parse_json(raw, file.name, MAX_TABLE_BYTES) if large else parse_document(raw, file.name)
     with opened_place(url, database) as place:
         if "entries" in document:
-            result = keep_table(place, LatencyTable.from_dict(document))
+            table = LatencyTable.from_dict(document)
+            refuse_mixing(place, table.device)
+            result = keep_table(place, table)
         else:
             result = place.add_device(Device.from_dict(document).model_dump(mode="json"))
     if as_json:
@@ -177,9 +281,41 @@ def add(
         print(f"{result['name']}: {result['hardware']}, {result['runtime']} {result['runtime_version']}")
 
 
-def print_comparison(rows: list[dict[str, Any]]) -> None:
-    """Print predicted and measured latencies side by side."""
-    columns = ["architecture", " predicted [ms]", " 90 %", " measured [ms]", " difference", "agrees", ""]
+app.command("fit", epilog=FIT_EPILOG)(fit)
+
+
+def write_table(table: LatencyTable, out: Path) -> None:
+    """Write a table as JSON and say so."""
+    with writing("out", out):
+        out.write_text(json.dumps(table.to_dict()) + "\n")
+    note(f"Wrote {out}.")
+
+
+def _name_and_version(text: str) -> tuple[str, int | None]:
+    name, separator, version = text.partition(":")
+    if separator and not (version.isascii() and version.isdigit() and int(version)):
+        raise InvalidInput.of(
+            "table", text, "NAME or NAME:VERSION, a version being 1, 2, …", "see nas device show NAME"
+        )
+    return name, int(version) if separator else None
+
+
+def _table_at(place: Place, name: str, version: int | None) -> LatencyTable:
+    """Return a device's table of that version, or its newest; raise `NotFound` or `InvalidInput` without one."""
+    from nas.latency.table import LatencyTable
+
+    versions = [int(summary["version"]) for summary in place.device(name)["tables"]]
+    if version is None and versions:
+        version = max(versions)
+    if version is None or version not in versions:
+        known = ", ".join(map(str, versions)) or "none yet"
+        raise InvalidInput.of("version", version, known, f"see nas device show {name}")
+    return LatencyTable.from_dict(place.latency_table(name, version))
+
+
+def print_verification(report: dict[str, Any]) -> None:
+    """Print predicted and measured latencies side by side, and what the differences come to."""
+    columns = ["architecture", " predicted [ms]", " 90 %", " measured [ms]", " difference", "inside", ""]
     print_table(
         table_of(
             columns,
@@ -190,13 +326,30 @@ def print_comparison(rows: list[dict[str, Any]]) -> None:
                     f"{row['lower_ms']:.4g} to {row['upper_ms']:.4g}",
                     row["measured_ms"],
                     f"{row['difference']:+.1%}",
-                    row["agrees"],
+                    row["inside"],
                     "" if row["valid"] else f"disturbed: {row['reason']}",
                 ]
-                for row in rows
+                for row in report["models"]
             ),
         )
     )
+    if "accuracy" not in report:
+        print("Every measurement was disturbed: nothing can be said of the table.")
+        return
+    columns = ["", " mean error", " largest", " within ±7 %", " bias", " Kendall τ"]
+    rows = [
+        [
+            kind.replace("_", " "),
+            f"{found['mean_absolute_percent']:.1f} %",
+            f"{found['largest_percent']:.1f} %",
+            f"{found['within_7_percent']:.1%}",
+            f"{found['bias_percent']:+.1f} %",
+            f"{found['kendall_tau']:.3f}" if "kendall_tau" in found else "–",
+        ]
+        for kind, found in report["accuracy"].items()
+    ]
+    print_table(table_of(columns, rows))
+    print(f"{report['inside_share']:.1%} of the measurements lie inside their 90 % interval.")
 
 
 def print_tables(summaries: list[dict[str, Any]]) -> None:

@@ -1,43 +1,104 @@
-"""Measuring this machine for a place: its table, and whether the newest one still holds."""
+"""Measuring devices for a place: their tables, and whether the newest one still holds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.places import Place
-from nas.errors import InvalidInput, MeasurementFailed
+from nas.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nas.architecture import Architecture
+    from nas.latency.device import Device
     from nas.latency.table import LatencyTable
+    from nas.latency.verify import Accuracy, Verification
     from nas.space import SearchSpace
     from nas.workload import Workload
 
 
-def space_for(place: Place, name: str, workload: Workload) -> SearchSpace:
-    """Return a space as a job at this workload sees it; raise `InvalidInput` for an unknown name."""
-    from dataclasses import replace
-
+def space_named(place: Place, name: str) -> SearchSpace:
+    """Return a space; raise `InvalidInput` for an unknown name."""
     from nas.errors import NotFound
     from nas.space import SearchSpace
 
     try:
-        space = SearchSpace.from_document(place.search_space(name)["document"])
+        return SearchSpace.from_document(place.search_space(name)["document"])
     except NotFound as error:
         known = ", ".join(space["name"] for space in place.search_spaces())
         raise InvalidInput.of("space", name, known, "name one of these search spaces") from error
-    return space.for_task(replace(space.task_shape, max_length=workload.input_length))
 
 
-def measure_table(name: str, space: SearchSpace, workload: Workload, seed: int = 0) -> LatencyTable:
-    """Measure this machine, showing progress, and return its table under the device name `name`."""
+def space_for(place: Place, name: str, workload: Workload) -> SearchSpace:
+    """Return a space as a job at this workload sees it; raise `InvalidInput` for an unknown name."""
+    return at_workload(space_named(place, name), workload)
+
+
+def at_workload(space: SearchSpace, workload: Workload) -> SearchSpace:
+    """Return the space with models for exactly the workload's lengths."""
+    from dataclasses import replace
+
+    read, written = workload.input_length, workload.output_length
+    if space.family == "decoder":
+        shape = replace(space.task_shape, max_length=read + written)
+    elif space.family == "encoder-decoder":
+        shape = replace(space.task_shape, max_length=read, max_output_length=max(1, written))
+    else:
+        shape = replace(space.task_shape, max_length=read)
+    return space.for_task(shape)
+
+
+def workload_for(space: SearchSpace, batch: int, input_length: int | None, output_length: int | None) -> Workload:
+    """Return the workload that was asked for; what was left out is that of the longest the space takes."""
+    from nas.cli.options import workload_of
+    from nas.jobs.inventory import longest_workload
+
+    longest = longest_workload(space.task_shape, space.family)
+    if input_length is None:
+        input_length = longest.input_length
+    if output_length is None:
+        output_length = longest.output_length
+    return workload_of(batch, input_length, output_length)
+
+
+def measure_table(
+    device: Device | str,
+    space: SearchSpace,
+    workload: Workload,
+    *,
+    seed: int = 0,
+    afresh: bool = False,
+    raw: Path | None = None,
+) -> LatencyTable:
+    """Measure a device, or this machine under a name, showing progress, and return its table."""
     from nas.cli.progress import StepProgress
-    from nas.latency.device import Device, this_machine
+    from nas.latency.device import this_machine
     from nas.latency.profile import profile
 
-    device = Device.from_dict({**this_machine().model_dump(mode="json"), "name": name})
+    if isinstance(device, str):
+        device = this_machine().model_copy(update={"name": device})
     with StepProgress() as progress:
-        return profile(space, workload, device=device, seed=seed, progress=progress)
+        return profile(space, workload, device=device, seed=seed, afresh=afresh, raw=raw, progress=progress)
+
+
+def refuse_mixing(place: Place, device: Device) -> None:
+    """Raise `InvalidInput` if there is another device of this name: its tables and ours must not follow each other."""
+    from nas.errors import NotFound
+
+    try:
+        known = place.device(device.name)
+    except NotFound:
+        return
+    for field in ("hardware", "runtime", "precision", "threads"):
+        if known["tables"] and known[field] != getattr(device, field):
+            raise InvalidInput.of(
+                "name",
+                device.name,
+                f"a device whose {field} is {known[field]!r}, as those of its tables; here it is "
+                f"{getattr(device, field)!r}",
+                f"give this one a name of its own, for example {device.name}-{device.runtime}-{device.precision}",
+            )
 
 
 def keep_table(place: Place, table: LatencyTable) -> dict[str, Any]:
@@ -49,6 +110,7 @@ def keep_table(place: Place, table: LatencyTable) -> dict[str, Any]:
 def newest_table(place: Place, device: str, workload: Workload, space: SearchSpace) -> LatencyTable:
     """Return a device's newest table that covers the space at the workload; raise `InvalidInput` without one."""
     from nas.errors import NotFound
+    from nas.latency.bench import PROTOCOL
     from nas.latency.predict import LatencyPredictor
     from nas.latency.table import LatencyTable
 
@@ -57,7 +119,7 @@ def newest_table(place: Place, device: str, workload: Workload, space: SearchSpa
     except NotFound:
         summaries = []
     for summary in sorted(summaries, key=lambda s: -int(s["version"])):
-        if summary["workload"] == workload.key:
+        if summary["workload"] == workload.key and summary["protocol"] == PROTOCOL:
             table = LatencyTable.from_dict(place.latency_table(device, summary["version"]))
             if not LatencyPredictor(table).missing(space):
                 return table
@@ -66,46 +128,55 @@ def newest_table(place: Place, device: str, workload: Workload, space: SearchSpa
         f"{device} at {workload.key}",
         f"a device with a latency table for {space.name} at this workload",
         f"measure it: nas device profile {device} --space {space.name} --batch {workload.batch} "
-        f"--input-length {workload.input_length}",
+        f"--input-length {workload.input_length} --output-length {workload.output_length}",
     )
 
 
-def compare(table: LatencyTable, architectures: list[Architecture]) -> list[dict[str, Any]]:
-    """Measure whole models here and now and hold them against the table's predictions."""
+def verified(table: LatencyTable, architectures: list[Architecture], seed: int) -> Verification:
+    """Measure whole models on the table's device, showing progress, and hold them against it."""
     from nas.cli.progress import StepProgress
-    from nas.export.rebuild import LATENCY_TOLERANCE
-    from nas.latency.device import this_machine
-    from nas.latency.measure import measure
-    from nas.latency.predict import LatencyPredictor
+    from nas.latency.verify import verify
 
-    here = this_machine(threads=table.device.threads)
-    if here.fingerprint != table.device.fingerprint:
-        raise MeasurementFailed(
-            f"The table of {table.device.name} was measured on {table.device.hardware} with "
-            f"{table.device.runtime} {table.device.runtime_version}; this is another machine, runtime or setting, "
-            "so nothing can be compared."
-        )
-    predictor = LatencyPredictor(table)
-    predictions = [predictor.predict(architecture) for architecture in architectures]
     with StepProgress() as progress:
-        measured = measure(architectures, table.workload, here, reference=table, progress=progress)
-    rows = []
-    for architecture, prediction, found in zip(architectures, predictions, measured, strict=True):
-        off = found.latency_ms / prediction.latency_ms - 1
-        rows.append(
-            {
-                "architecture_id": architecture.id,
-                "predicted_ms": prediction.latency_ms,
-                "lower_ms": prediction.lower_ms,
-                "upper_ms": prediction.upper_ms,
-                "measured_ms": found.latency_ms,
-                "difference": off,
-                "agrees": abs(off) <= LATENCY_TOLERANCE,
-                "valid": found.valid,
-                "reason": found.reason,
-            }
-        )
-    return rows
+        return verify(table, architectures, table.device, seed=seed, progress=progress)
+
+
+def verification_document(verification: Verification, tolerance: float) -> dict[str, Any]:
+    """Return a verification as plain JSON values; a row agrees if it is no further off than the tolerance."""
+    from dataclasses import asdict
+    from math import isnan
+
+    rows = [
+        {
+            "architecture_id": row.architecture.id,
+            "predicted_ms": row.prediction.latency_ms,
+            "lower_ms": row.prediction.lower_ms,
+            "upper_ms": row.prediction.upper_ms,
+            "measured_ms": row.measured.latency_ms,
+            "phases_ms": dict(row.measured.phases),
+            "difference": row.difference,
+            "inside": row.inside,
+            "agrees": abs(row.difference) <= tolerance,
+            "valid": row.measured.valid,
+            "reason": row.measured.reason,
+            "sum_ms": row.sum_ms,
+            "macs_ms": row.macs_ms,
+        }
+        for row in verification.rows
+    ]
+    report: dict[str, Any] = {"agrees": all(row["agrees"] for row in rows), "models": rows}
+    if verification.valid:
+        report["inside_share"] = verification.inside_share
+        kinds: dict[str, Accuracy] = {
+            "prediction": verification.prediction,
+            "sum_of_sub_blocks": verification.naive_sum,
+            "macs_times_constant": verification.scaled_macs,
+        }
+        report["accuracy"] = {
+            kind: {name: value for name, value in asdict(accuracy).items() if not isnan(value)}
+            for kind, accuracy in kinds.items()
+        }
+    return report
 
 
 def still_as_fast(table: LatencyTable, space: SearchSpace) -> str | None:
@@ -114,13 +185,14 @@ def still_as_fast(table: LatencyTable, space: SearchSpace) -> str | None:
     Measures the space's fastest model beside the sentinel that every measurement carries.
     """
     from nas.latency.device import this_machine
+    from nas.latency.extremes import extreme
     from nas.latency.measure import measure
     from nas.latency.predict import LatencyPredictor
 
-    here = this_machine(threads=table.device.threads)
+    here = this_machine(table.device.threads, table.device.runtime, table.device.precision)
     if here.fingerprint != table.device.fingerprint:
         return "hardware, runtime or clock have changed"
-    _, smallest = LatencyPredictor(table).lowest(space)
+    _, smallest = extreme(LatencyPredictor(table), space, least=True)
     try:
         found = measure([smallest], table.workload, here, reference=table)[0]
     except InvalidInput as error:  # another recipe: exported by another release

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from nas.architecture import Architecture
 from nas.costs.fvcore_counts import count_macs
 from nas.costs.sub_block_costs import (
@@ -17,8 +15,8 @@ from nas.costs.sub_block_costs import (
     parameters_of_sub_block,
     peak_bytes_of_call,
 )
-from nas.models import Call, Phase, build_model, calls, phases, weighted_blocks
-from nas.models.calls import PrefillPass, StepPass, cache_length
+from nas.models import Call, Phase, calls, phases, weighted_blocks
+from nas.models.passes import pass_of
 from nas.workload import Workload
 
 BYTES_PER_MB = 1e6
@@ -167,10 +165,5 @@ def _is_cached_step(call: Call) -> bool:
 
 def whole_model_macs(architecture: Architecture, workload: Workload, phase: Phase = "prefill") -> int:
     """Return fvcore's multiply-adds of a phase of the whole model at once: slow, the check of `costs_of`."""
-    model = build_model(architecture)
-    length = cache_length(architecture.family, workload)
-    if phase == "prefill":
-        tokens = torch.zeros(workload.batch, workload.input_length, dtype=torch.int64)
-        return count_macs(PrefillPass(model, length), (tokens,))
-    tokens = torch.zeros(workload.batch, dtype=torch.int64)
-    return count_macs(StepPass(model, workload.input_length, length, workload.batch), (tokens,))
+    whole = pass_of(architecture, workload, phase)
+    return count_macs(whole, whole.example)

@@ -27,11 +27,11 @@ from nas.costs.sub_block_costs import (
 )
 from nas.models.calls import Call, Phase, Place, phases
 from nas.models.space_blocks import block_of_option, embedding_of_frame, head_of_frame, memory_of_frame
+from nas.models.space_calls import calls_of_option
 from nas.models.sub_blocks import SubBlock
 from nas.space import PartKey, SearchSpace
 from nas.space.combinations import Resolved
 from nas.space.frames import Frame
-from nas.space.options import FeedForward
 from nas.workload import Workload
 
 SUMS = ("parameters", "embedding_parameters", "macs_prefill", "macs_step", "int8_bytes", "cache_bytes")
@@ -126,12 +126,7 @@ class CostTables:
     def _calls_of(self, stack: str, phase: Phase, block: SubBlock, value: Resolved) -> list[Call]:
         if phase not in self._phases:
             return []
-        place = Place(self.space.family, stack, self.workload, phase)
-        if isinstance(value, FeedForward):
-            return place.of_feed_forward(block)
-        if isinstance(value, CrossAttention):
-            return place.of_cross_attention(block, value.reads)
-        return place.of_attention(block)
+        return calls_of_option(Place(self.space.family, stack, self.workload, phase), block, value)
 
     @staticmethod
     def _cache_bytes(block: SubBlock, prompt: list[Call], step: list[Call]) -> int:

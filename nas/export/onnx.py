@@ -12,7 +12,8 @@ from nas.architecture import Architecture
 from nas.errors import InvalidInput
 from nas.export.weights import load_weights
 from nas.latency.runtimes.onnxruntime import OnnxRuntime
-from nas.models import build_model, example_input, sub_blocks
+from nas.models.build import build_model
+from nas.models.passes import Pass
 from nas.workload import Workload
 
 
@@ -31,4 +32,5 @@ def export_onnx(architecture: Architecture, weights: bytes | None, path: Path, w
     model = build_model(architecture, seed=0)
     if weights is not None:
         load_weights(model, weights)
-    OnnxRuntime().export(model, example_input(sub_blocks(architecture)[0], workload), path)
+    whole = Pass(model, workload, "prefill").eval()
+    OnnxRuntime().export(whole, whole.example, path, "fp32")

@@ -10,6 +10,7 @@ from nas.costs import COST_NAMES, Bounds, Limit
 from nas.costs.bounds import PEAK
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import JobContext, predictor_of
+from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
 from nas.search.job import JobSpec
@@ -248,7 +249,7 @@ def reach_of(context: JobContext, bounds: Bounds, metric: str) -> tuple[float, f
         return None
     # The bounds are the prediction times a constant of the table, so all three have their extremes together
     predictor = context.predictors[device]
-    extremes = (predictor.lowest(context.space)[1], predictor.highest(context.space)[1])
+    extremes = [extreme(predictor, context.space, least=least)[1] for least in (True, False)]
     least, most = (context.costs(architecture)[metric] for architecture in extremes)
     return least, most
 

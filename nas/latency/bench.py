@@ -1,34 +1,31 @@
-"""Bench: exported graphs in a directory, and the probe's runs over them on a device."""
+"""Bench: exported graphs on a device, and the probe's runs over them."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy
-import torch
-from torch import Tensor, nn
 
 from nas.architecture import Architecture, Head, Layer, Stack
 from nas.errors import MeasurementFailed
 from nas.latency.device import Device
+from nas.latency.graphs import Source, WholePass, export_graphs
+from nas.latency.journal import SENTINEL, Journal
 from nas.latency.measurement import Launch
-from nas.latency.runtimes import runtime
-from nas.latency.transports import transport_to
-from nas.models import SubBlock, build_model, build_sub_block, example_input, sub_blocks
+from nas.latency.runtimes import device_side, runtime
+from nas.latency.transports import Transport
 from nas.workload import Workload
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 WARM_UP_ITERATIONS = 2
 LEAST_ITERATIONS = 5
 LAUNCH_MS = 8.0
 SENTINEL_EVERY = 4
 TIMEOUT_S = 900.0
-SENTINEL = "sentinel"
+PROBE = Path(__file__).with_name("probe.py")
 SENTINEL_WORKLOAD = Workload(input_length=64)
 SENTINEL_ARCHITECTURE = Architecture(
     family="encoder",
@@ -49,97 +46,137 @@ SENTINEL_ARCHITECTURE = Architecture(
 class Bench:
     """Graphs exported for a device, and how to launch them there."""
 
-    def __init__(self, device: Device, directory: Path) -> None:
+    def __init__(
+        self,
+        device: Device,
+        transport: Transport,
+        sources: Mapping[str, Source],
+        directory: Path,
+        *,
+        journal: Journal | None = None,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        """Export the sources and the sentinel into `directory` and copy them to the device.
+
+        What is there already, in the directory or on the device, is neither exported nor sent again. `progress` is
+        called with (phase, done, total), the phases being "export" and "send".
+        """
         self._device = device
-        self._transport = transport_to(device)
+        self._transport = transport
         self._runtime = runtime(device.runtime)
         self._directory = directory
-        self._graphs: dict[str, dict[str, str]] = {}
-        self.cpu: int | None = None
-        """The CPU that the probe stayed on in the last run, if it could."""
-        self.add_model(SENTINEL, SENTINEL_ARCHITECTURE, SENTINEL_WORKLOAD)
-
-    @property
-    def recipe(self) -> str:
-        """How a module becomes what runs."""
-        return self._runtime.recipe
-
-    @property
-    def names(self) -> tuple[str, ...]:
+        self.journal = journal or Journal()
+        self.tolerance = self._runtime.tolerance(device.precision)
+        """The greatest difference from torch's output, in units of its greatest absolute value."""
+        sentinel = WholePass(SENTINEL_ARCHITECTURE, SENTINEL_WORKLOAD, "prefill")
+        self._graphs = export_graphs(
+            {SENTINEL: sentinel, **sources},
+            device.runtime,
+            device.precision,
+            directory,
+            lambda done, total: progress("export", done, total),
+        )
+        self.names = tuple(sources)
         """The graphs, the sentinel left out."""
-        return tuple(name for name in self._graphs if name != SENTINEL)
+        self._send(progress)
 
-    def add_sub_block(self, sub_block: SubBlock, workload: Workload) -> None:
-        """Export a sub-block under its key."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            module = build_sub_block(sub_block)
-        self._add(sub_block.key, module, example_input(sub_block, workload))
+    def _send(self, progress: Callable[[str, int, int], None]) -> None:
+        side = device_side(self._runtime)
+        files = [PROBE, side, *(self._directory / name for graph in self._graphs.values() for name in graph.files)]
+        progress("send", 0, len(files))
+        self._transport.push(files)
+        progress("send", len(files), len(files))
 
-    def add_model(self, name: str, architecture: Architecture, workload: Workload) -> None:
-        """Export a whole model under a name."""
-        tokens = example_input(sub_blocks(architecture)[0], workload)
-        self._add(name, build_model(architecture, seed=0), tokens)
+    @property
+    def launches(self) -> dict[str, list[Launch]]:
+        """Every launch so far, those of earlier processes included, by graph."""
+        return self.journal.launches(self.names)
 
-    def _add(self, name: str, module: nn.Module, example: Tensor) -> None:
-        stem = f"{len(self._graphs):05d}"
-        files = {"model": stem + self._runtime.suffix, "input": f"{stem}.in.npy", "expected": f"{stem}.out.npy"}
-        self._runtime.export(module, example, self._directory / files["model"])
-        with torch.inference_mode():
-            expected = module.eval()(example)
-        numpy.save(self._directory / files["input"], example.numpy())
-        numpy.save(self._directory / files["expected"], expected.numpy())
-        self._graphs[name] = files
+    def launch(self, order: Sequence[str], on_launch: Callable[[], None]) -> None:
+        """Launch graphs in this order with the sentinel between them; the journal keeps each as it arrives.
 
-    def launch(self, passes: Sequence[Sequence[str]], on_launch: Callable[[], None]) -> tuple[list[Launch], list[int]]:
-        """Launch the graphs of each pass, in the order given, with the sentinel between them.
-
-        Returns the launches and the sentinel's readings in nanoseconds. Raises `MeasurementFailed` if the
-        probe fails, prints what can't be read, or runs another version of the runtime than the device has.
+        Raises `DeviceLost` if the device vanishes, `MeasurementFailed` if the probe fails, prints what can't be
+        read, or runs another version of the runtime than the device has. What had arrived by then is kept.
         """
-        order = _with_sentinels([name for names in passes for name in names])
+        with_sentinels = _with_sentinels(order)
+        wanted = set(with_sentinels)
         plan = {
+            "runtime": device_side(self._runtime).name,
             "threads": self._device.threads,
-            "session": dict(self._runtime.session_options),
-            "graphs": self._graphs,
+            "options": dict(self._runtime.options(self._device.precision)),
+            "graphs": {
+                name: {"model": g.model, "inputs": g.inputs, "expected": g.expected}
+                for name, g in self._graphs.items()
+                if name in wanted
+            },
             "sentinel": SENTINEL,
-            "launches": order,
+            "launches": with_sentinels,
             "warm_up_iterations": WARM_UP_ITERATIONS,
             "least_iterations": LEAST_ITERATIONS,
             "launch_ms": LAUNCH_MS,
         }
         (self._directory / "plan.json").write_text(json.dumps(plan))
-        start: dict[str, Any] = {}
-        records: list[dict[str, Any]] = []
+        self._transport.push([self._directory / "plan.json"])
+        taken = 0
         end: dict[str, Any] = {}
 
-        def on_line(line: str) -> None:
-            try:
-                ((kind, record),) = json.loads(line).items()
-            except (ValueError, AttributeError) as error:
-                raise MeasurementFailed(f"The probe printed what can't be read: {line[:80]!r}") from error
+        def on_line(text: str) -> None:
+            nonlocal taken
+            kind, record = _read(text)
+            if kind == "start":
+                self._refuse_other_version(record)
+            elif kind == "end":
+                end.update(record)
+                return
+            elif record["graph"] != with_sentinels[taken]:
+                raise MeasurementFailed(f"The probe launched {record['graph']} in place of {with_sentinels[taken]}.")
+            self.journal.write({kind: record})
             if kind == "launch":
-                records.append(record)
+                taken += 1
                 if record["graph"] != SENTINEL:
                     on_launch()
-            else:
-                {"start": start, "end": end}[kind].update(record)
 
-        self._transport.run(self._runtime.probe, self._directory, on_line, TIMEOUT_S)
-        if end.get("launches") != len(records) or [x["graph"] for x in records] != order:
-            raise MeasurementFailed(f"The probe reported {len(records)} of {len(order)} launches.")
+        argv = [*self._transport.python, PROBE.name, "."]
+        self._transport.run(argv, on_line, TIMEOUT_S)
+        if end.get("launches") != taken or taken != len(with_sentinels):
+            raise MeasurementFailed(f"The probe reported {taken} of {len(with_sentinels)} launches.")
+
+    def _refuse_other_version(self, start: dict[str, Any]) -> None:
         if start.get("runtime_version") != self._device.runtime_version:
             raise MeasurementFailed(
                 f"The probe ran {self._device.runtime} {start.get('runtime_version')}, "
                 f"the device has {self._device.runtime_version}."
             )
-        self.cpu = start.get("cpu")
-        return _launches(records), [x["latency_ns"] for x in records if x["graph"] == SENTINEL]
+
+
+def runtime_version_at(transport: Transport, runtime_name: str) -> str:
+    """Return the version of a runtime on a device; raise `MeasurementFailed` with the device's words without it."""
+    side = device_side(runtime(runtime_name))
+    transport.push([PROBE, side])
+    found: list[dict[str, Any]] = []
+    try:
+        transport.run([*transport.python, PROBE.name, ".", side.name], lambda line: found.append(_read(line)[1]), 120)
+    except MeasurementFailed as error:
+        raise MeasurementFailed(
+            f"{error} (its Python, {transport.python[0]}, needs numpy and {runtime_name}: `pip install numpy "
+            f"{runtime_name}` there, or name another Python with ?python=… in the address)"
+        ) from error
+    return str(found[0]["runtime_version"])
 
 
 def shuffled(names: Sequence[str], rng: random.Random) -> list[str]:
     """Return the names in random order."""
     return rng.sample(names, len(names))
+
+
+def _read(text: str) -> tuple[str, dict[str, Any]]:
+    try:
+        ((kind, record),) = json.loads(text).items()
+    except (ValueError, AttributeError) as error:
+        raise MeasurementFailed(f"The probe printed what can't be read: {text[:80]!r}") from error
+    if kind not in ("start", "launch", "end") or not isinstance(record, dict):
+        raise MeasurementFailed(f"The probe printed what can't be read: {text[:80]!r}")
+    return kind, record
 
 
 def _with_sentinels(names: Sequence[str]) -> list[str]:
@@ -149,27 +186,4 @@ def _with_sentinels(names: Sequence[str]) -> list[str]:
         result.append(name)
         if index % SENTINEL_EVERY == 0 or index == len(names):
             result.append(SENTINEL)
-    return result
-
-
-def _launches(records: Sequence[dict[str, Any]]) -> list[Launch]:
-    readings = [(i, x["latency_ns"]) for i, x in enumerate(records) if x["graph"] == SENTINEL]
-    result, later = [], 0
-    for index, record in enumerate(records):
-        if record["graph"] == SENTINEL:
-            later += 1
-            continue
-        before, after = readings[later - 1], readings[later]
-        assert before[0] < index < after[0]
-        result.append(
-            Launch(
-                graph=record["graph"],
-                latency_ns=record["latency_ns"],
-                iterations=record["iterations"],
-                interrupted=record["interrupted"],
-                late_early_ratio=record["late_early_ratio"],
-                difference=record["difference"],
-                sentinel_ns=min(before[1], after[1]),
-            )
-        )
     return result

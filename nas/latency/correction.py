@@ -1,19 +1,22 @@
-"""Correction: from the sum of sub-blocks measured alone to the latency of the whole model.
+"""Correction: from the sum of sub-blocks measured alone to the latency of a phase of the whole model.
 
 A sub-block measured alone finds its weights in the cache; in a large model they come from further away. So a sum of
-such measurements is right for small models and too low for large ones, with a passage between:
+such measurements is right for small models and too low for large ones, with a passage between. And every measurement
+alone carries what it costs to call the runtime at all, which a whole model pays once:
 
-    latency = a + S · (1 + b · ramp(log W)),    ramp rising from 0 at the lower knee to 1 at the upper knee
+    latency = a + c · n + S + (b · S + g · W) · ramp(log W),    ramp rising from 0 at the lower knee to 1 at the upper
 
-S is the sum of the sub-blocks, W the bytes of weights that one inference reads. The four numbers a, b and the two
-knees are fitted on whole models that were measured beside the sub-blocks.
+S is the sum over the n calls of sub-blocks, W the bytes of weights and caches that the phase moves. Where arithmetic
+hides the waiting, as in a prefill, a model beyond its cache is slower by a share b of S; where bytes are all that
+counts, as in a decoding step, by g a byte. The six numbers are fitted on whole models that were measured beside the
+sub-blocks.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,56 +24,62 @@ from numpy.typing import NDArray
 from nas.errors import InvalidInput
 
 LEAST_MODELS = 6
-_KNEES = 25
-"""Grid points for the knees, from the smallest to the largest weight bytes measured."""
-_HUBER = 0.03
+LEAST_SHARE = 0.25
+"""Of the sum alone: no prediction is below it, whatever the fit says of models unlike those it saw."""
+_KNEES = 15
+"""Grid points for the knees, from the smallest to the largest bytes measured."""
+_HUBER = 0.02
 """A relative error above this weighs in by its size, not by its square: one bad model can't bend the fit."""
-_HUBER_STEPS = 6
-_COVERAGE = 0.9
+_HUBER_STEPS = 8
+_RIDGE = 1e-4
+"""Of the squares of the three numbers, each as a share of a typical model: decides where the models don't."""
 
 Vector = NDArray[np.float64]
 
 
+class Totals(NamedTuple):
+    """What the sub-blocks of one model say of a phase; or of many models, as arrays."""
+
+    sum_ns: float | Vector
+    calls: float | Vector
+    moved_bytes: float | Vector
+
+
 @dataclass(frozen=True)
 class Correction:
-    """The four fitted numbers, and how far off such a fit was on models that it had not seen."""
+    """The six fitted numbers of a phase."""
 
     overhead_ns: float
-    """a: what a whole model takes beyond its parts; below zero where the calls of the parts weigh more."""
+    """a: what a whole model takes beyond its parts."""
+    call_ns: float
+    """c: what each call of a sub-block takes more in a model than alone, mostly below zero."""
     slowdown: float
     """b: how much slower than alone the sub-blocks run in a model above the upper knee, as a fraction."""
+    byte_ns: float
+    """g: what each byte takes more in such a model."""
     lower_knee: float
     upper_knee: float
     """Both in log(bytes)."""
-    left_out_errors: tuple[float, ...] = ()
-    """Of each whole model, predicted by a fit on all the others: predicted / measured - 1."""
 
-    def factor(self, weight_bytes: float) -> float:
-        """Return by what the sum of the sub-blocks is to be multiplied."""
-        place = (math.log(max(weight_bytes, 1.0)) - self.lower_knee) / (self.upper_knee - self.lower_knee)
-        return 1.0 + self.slowdown * min(1.0, max(0.0, place))
+    def ramp(self, moved_bytes: float | Vector) -> float | Vector:
+        """Return how far a model of so many bytes is on the way from one cache to the next, 0 to 1."""
+        place = (np.log(np.maximum(moved_bytes, 1.0)) - self.lower_knee) / (self.upper_knee - self.lower_knee)
+        result: float | Vector = np.clip(place, 0.0, 1.0)
+        return result
 
-    def apply(self, sum_ns: float, weight_bytes: float) -> float:
-        """Return the predicted nanoseconds: grows with both arguments."""
-        return self.overhead_ns + sum_ns * self.factor(weight_bytes)
-
-    @property
-    def interval(self) -> float:
-        """Return q such that measured / predicted lies in 1 ± q with 90 % confidence.
-
-        A quantile of the left-out errors with the rank that the jackknife prescribes for a sample of this size
-        (Barber et al. 2021, arXiv 1905.02928); the largest of them where the sample is smaller than that asks.
-        """
-        errors = sorted(abs(1 / (1 + error) - 1) for error in self.left_out_errors)
-        rank = math.ceil(_COVERAGE * (len(errors) + 1))
-        return errors[min(rank, len(errors)) - 1]
+    def apply(self, totals: Totals) -> float | Vector:
+        """Return the predicted nanoseconds: grows with the sum and with the bytes."""
+        beyond = self.slowdown * totals.sum_ns + self.byte_ns * totals.moved_bytes
+        whole = self.overhead_ns + self.call_ns * totals.calls + totals.sum_ns + beyond * self.ramp(totals.moved_bytes)
+        result: float | Vector = np.maximum(whole, LEAST_SHARE * totals.sum_ns)
+        return result
 
 
-def fit_correction(sums_ns: Sequence[float], weight_bytes: Sequence[float], measured_ns: Sequence[float]) -> Correction:
-    """Fit on whole models: the sums of their sub-blocks, their weight bytes, and what was measured of them.
+def fit_correction(models: Sequence[Totals], measured_ns: Sequence[float]) -> Correction:
+    """Fit on whole models: what their sub-blocks say, and what was measured of them.
 
-    Minimises the Huber loss of the relative error: all knees on a grid, the other two numbers in closed form.
-    Raises `InvalidInput` for fewer than `LEAST_MODELS` models.
+    Minimises the Huber loss of the relative error: all knees on a grid, the other numbers in closed form. Raises
+    `InvalidInput` for fewer than `LEAST_MODELS` models.
     """
     if len(measured_ns) < LEAST_MODELS:
         raise InvalidInput.of(
@@ -79,31 +88,53 @@ def fit_correction(sums_ns: Sequence[float], weight_bytes: Sequence[float], meas
             f"at least {LEAST_MODELS} valid",
             "profile the device again with more whole models",
         )
-    s, log_w, t = (np.asarray(x, dtype=np.float64) for x in (sums_ns, np.log(np.maximum(weight_bytes, 1)), measured_ns))
-    errors = []
-    for left_out in range(len(t)):
-        rest = np.arange(len(t)) != left_out
-        fitted = _fit(s[rest], log_w[rest], t[rest])
-        predicted = fitted.apply(float(s[left_out]), math.exp(log_w[left_out]))
-        errors.append(predicted / float(t[left_out]) - 1)
-    whole = _fit(s, log_w, t)
-    return Correction(whole.overhead_ns, whole.slowdown, whole.lower_knee, whole.upper_knee, tuple(errors))
+    sums, calls, moved = (np.array(column, dtype=np.float64) for column in zip(*models, strict=True))
+    return _fit(sums, calls, np.maximum(moved, 1.0), np.asarray(measured_ns, dtype=np.float64))
 
 
-def _fit(s: Vector, log_w: Vector, t: Vector) -> Correction:
-    lower, upper = _knee_grid(log_w)
-    ramp = np.clip((log_w - lower[:, None]) / (upper - lower)[:, None], 0, 1)  # (knee pairs, models)
-    # The relative error is linear in a and b: a·u + b·v - y
-    u, v, y = 1 / t, s * ramp / t, 1 - s / t
-    least_a = -0.1 * float(t.min())  # a prediction must stay above zero
-    weights = np.ones_like(v)
+def left_out(models: Sequence[Totals], measured_ns: Sequence[float]) -> Vector:
+    """Return (models,) nanoseconds: of each model what a fit on all the others predicts."""
+    predicted = []
+    for index in range(len(models)):
+        rest = [*models[:index], *models[index + 1 :]]
+        fitted = fit_correction(rest, [*measured_ns[:index], *measured_ns[index + 1 :]])
+        predicted.append(float(fitted.apply(models[index])))
+    return np.array(predicted)
+
+
+def _fit(s: Vector, n: Vector, w: Vector, t: Vector) -> Correction:
+    lower, upper = _knee_grid(np.log(w))
+    ramp = np.clip((np.log(w) - lower[:, None]) / (upper - lower)[:, None], 0, 1)  # (knee pairs, models)
+    # The relative error is linear in the numbers, each in units of a typical model: X θ - y
+    units = np.array([np.median(t), np.median(t / n), 1.0, np.median(t / w)])
+    columns = [np.ones_like(ramp), np.broadcast_to(n, ramp.shape), s * ramp, w * ramp]
+    x, y = np.stack(columns, axis=-1) * units / t[:, None], 1 - s / t  # (pairs, models, 4), (models,)
+    best: tuple[float, int, Vector] | None = None
+    for used in ((0, 1, 2, 3), (0, 1, 2), (0, 1, 3), (0, 1)):  # neither b nor g makes a large model quicker
+        theta, loss = _huber(x[..., used], y)
+        full = np.zeros((len(theta), 4))
+        full[:, used] = theta
+        loss = np.where((full[:, 2:] >= 0).all(axis=1), loss, np.inf)
+        pair = int(np.argmin(loss))
+        if best is None or loss[pair] < best[0]:
+            best = (float(loss[pair]), pair, full[pair] * units)
+    assert best is not None
+    _, pair, (a, c, b, g) = best
+    return Correction(float(a), float(c), float(b), float(g), float(lower[pair]), float(upper[pair]))
+
+
+def _huber(x: Vector, y: Vector) -> tuple[Vector, Vector]:
+    """Return θ (pairs, k) of least Huber loss of X θ - y, and the losses (pairs,), by iterated weighted squares."""
+    weights = np.ones(x.shape[:2])
+    ridge = _RIDGE * np.eye(x.shape[-1])
     for _ in range(_HUBER_STEPS):
-        a, b = _least_squares(u, v, y, weights, least_a)
-        size = np.abs(a[:, None] * u + b[:, None] * v - y)
+        weighted = np.swapaxes(x * weights[..., None], 1, 2)
+        theta = np.linalg.solve(weighted @ x + ridge, weighted @ y[:, None])
+        size = np.abs((x @ theta)[..., 0] - y)
         weights = _HUBER / np.maximum(size, _HUBER)
     loss = np.where(size <= _HUBER, size**2, _HUBER * (2 * size - _HUBER)).sum(axis=1)
-    best = int(np.argmin(loss))
-    return Correction(float(a[best]), float(b[best]), float(lower[best]), float(upper[best]))
+    found: Vector = np.asarray(theta[..., 0], dtype=np.float64)
+    return found, loss + _RIDGE * (found**2).sum(axis=1)
 
 
 def _knee_grid(log_w: Vector) -> tuple[Vector, Vector]:
@@ -112,20 +143,3 @@ def _knee_grid(log_w: Vector) -> tuple[Vector, Vector]:
     grid = np.linspace(low, max(high, low + 1e-3), _KNEES)
     lower, upper = np.triu_indices(_KNEES, k=1)
     return grid[lower], grid[upper]
-
-
-def _least_squares(u: Vector, v: Vector, y: Vector, weights: Vector, least_a: float) -> tuple[Vector, Vector]:
-    """Return for each row of `v` and `weights` the a ≥ least_a, b ≥ 0 of least Σ weight · (a·u + b·v - y)²."""
-    uu, uv, vv = (weights * u * u).sum(1), (weights * u * v).sum(1), (weights * v * v).sum(1)
-    uy, vy = (weights * u * y).sum(1), (weights * v * y).sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        determinant = uu * vv - uv * uv
-        a = np.nan_to_num((uy * vv - vy * uv) / determinant, nan=0.0, posinf=0.0, neginf=0.0)
-        b = np.nan_to_num((vy * uu - uy * uv) / determinant, nan=-1.0, posinf=-1.0, neginf=-1.0)
-        # Outside the bounds the optimum of a convex quadratic lies on one of them
-        a_alone = np.maximum(uy / uu, least_a)
-        b_at_least_a = np.nan_to_num(np.maximum((vy - least_a * uv) / vv, 0.0), nan=0.0, posinf=0.0)
-    use_bound_a = (a < least_a) & (b >= 0)
-    a, b = np.where(use_bound_a, least_a, a), np.where(use_bound_a, b_at_least_a, b)
-    use_bound_b = b < 0
-    return np.where(use_bound_b, a_alone, a), np.where(use_bound_b, 0.0, b)

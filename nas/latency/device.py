@@ -8,12 +8,12 @@ import os
 import platform
 import subprocess
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from nas.documents import StrictModel, validate
-from nas.latency.runtimes import runtime
+from nas.latency.runtimes import Precision, runtime
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 _CHANGES_THE_NUMBER = ("hardware", "runtime", "runtime_version", "threads", "precision", "clock")
@@ -33,10 +33,12 @@ class Device(StrictModel):
     runtime_version: Text
     threads: Annotated[int, Field(ge=1, le=1024)]
     """Threads of one inference."""
-    precision: Literal["fp32"] = "fp32"
+    precision: Precision = "fp32"
     clock: Text = "unmanaged"
     """The CPU frequency governor, or `unmanaged` where none can be read."""
     system: Text
+    address: Text = "local"
+    """How to reach it from where it was described, see `nas.latency.transports`; no part of the fingerprint."""
 
     @classmethod
     def from_dict(cls, value: Any, field: str = "device") -> Device:
@@ -56,16 +58,17 @@ class Device(StrictModel):
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def this_machine(threads: int = 1) -> Device:
-    """Return the machine that this process runs on, with ONNX Runtime on its CPU."""
+def this_machine(threads: int = 1, runtime_name: str = "onnxruntime", precision: Precision = "fp32") -> Device:
+    """Return the machine that this process runs on, with a runtime on its CPU."""
     return Device(
         name="this-machine",
         hardware=f"{_cpu_model()} ({platform.machine()})"[:300],
         cores=os.cpu_count() or 1,
         memory_mb=_memory_mb(),
-        runtime="onnxruntime",
-        runtime_version=runtime("onnxruntime").version(),
+        runtime=runtime_name,
+        runtime_version=runtime(runtime_name).version(),
         threads=threads,
+        precision=precision,
         clock=_clock(),
         system=f"{platform.system()} {platform.release()}"[:300],
     )

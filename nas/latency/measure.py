@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,13 @@ from nas.errors import InvalidInput
 from nas.latency.bench import PROTOCOL, Bench
 from nas.latency.campaign import off_level, run_campaign
 from nas.latency.device import Device
+from nas.latency.graphs import Source, WholePass
+from nas.latency.plan import phase_runs
+from nas.latency.reach import check_device
+from nas.latency.runtimes import runtime
 from nas.latency.table import LatencyTable
+from nas.latency.transports import transport_at
+from nas.models.calls import Phase
 from nas.workload import Workload
 
 PATIENCE_S = 45.0
@@ -24,9 +31,11 @@ class Measured:
 
     architecture_id: str
     latency_ms: float
-    """The median of the three fastest launches, as in a latency table."""
+    """One inference of the workload: a prefill and its steps, each as in a latency table."""
+    phases: dict[Phase, float]
+    """The milliseconds of one prefill and of one step."""
     spread: float
-    """How far these three lie apart, as a fraction."""
+    """How far the launches that count lie apart, as a fraction; of the phase where it is the most."""
     valid: bool
     reason: str | None
     """Why it is not valid."""
@@ -49,27 +58,35 @@ def measure(
     With a `reference` table the machine must also run as fast as it did then (to 5 %, by the sentinel): while it does
     not, or launches disagree, they are repeated after a pause until `patience_s` have passed; what is in doubt then
     comes back with `valid` False and the reason. `progress` is called with (phase, done, total), the phases being
-    "export" and "measure". Raises `InvalidInput` if the device can't be reached from here or the reference is of
-    another device, `MeasurementFailed` if the probe fails.
+    "export", "send" and "measure". Raises `InvalidInput` if the device is not what it was or the reference is of
+    another one, `MeasurementFailed` if the probe fails.
     """
     if not architectures:
         return []
     tell = progress or (lambda *_: None)
-    different = list({architecture.id: architecture for architecture in architectures}.values())
-    with tempfile.TemporaryDirectory(prefix="pocketformer-") as directory:
-        bench = Bench(device, Path(directory))
-        if reference is not None:
-            _refuse_other(reference, device, bench.recipe)
-        for index, architecture in enumerate(different, start=1):
-            bench.add_model(architecture.id, architecture, workload)
-            tell("export", index, len(different))
-        campaign = run_campaign(
-            bench,
-            seed=seed,
-            patience_s=patience_s,
-            reference_sentinel_ns=reference.sentinel.calm_ns if reference else None,
-            progress=lambda done, total: tell("measure", done, total),
-        )
+    if reference is not None:
+        _refuse_other(reference, device)
+    sources: dict[str, Source] = {}
+    for architecture in architectures:
+        for phase in phase_runs(architecture.family, workload):
+            whole = WholePass(architecture, workload, phase)
+            sources[whole.key] = whole
+    with (
+        tempfile.TemporaryDirectory(prefix="pocketformer-") as directory,
+        transport_at(device.address, f"measure-{secrets.token_hex(8)}") as transport,
+    ):
+        try:
+            check_device(device, transport)
+            bench = Bench(device, transport, sources, Path(directory), progress=tell)
+            campaign = run_campaign(
+                bench,
+                seed=seed,
+                patience_s=patience_s,
+                reference_sentinel_ns=reference.sentinel.calm_ns if reference else None,
+                progress=lambda done, total: tell("measure", done, total),
+            )
+        finally:
+            transport.clean_up()
     calm_ns = campaign.calm_sentinel_ns
     off = None
     if reference is not None and off_level(calm_ns, reference.sentinel.calm_ns):
@@ -79,25 +96,28 @@ def measure(
         )
     result = []
     for architecture in architectures:
-        found = campaign.measurements[architecture.id]
+        runs = phase_runs(architecture.family, workload)
+        found = {phase: campaign.measurements[WholePass(architecture, workload, phase).key] for phase in runs}
+        reasons = [off, *(each.reason for each in found.values())]
         result.append(
             Measured(
                 architecture_id=architecture.id,
-                latency_ms=found.median_ns / 1e6,
-                spread=found.spread,
-                valid=found.valid and off is None,
-                reason="; ".join(filter(None, (off, found.reason))) or None,
+                latency_ms=sum(runs[phase] * each.median_ns for phase, each in found.items()) / 1e6,
+                phases={phase: each.median_ns / 1e6 for phase, each in found.items()},
+                spread=max(each.spread for each in found.values()),
+                valid=not any(reasons),
+                reason="; ".join(filter(None, reasons)) or None,
                 sentinel_ratio=calm_ns / reference.sentinel.calm_ns if reference else 1.0,
             )
         )
     return result
 
 
-def _refuse_other(reference: LatencyTable, device: Device, recipe: str) -> None:
+def _refuse_other(reference: LatencyTable, device: Device) -> None:
     """Raise `InvalidInput` unless the table's numbers and ours are measured alike."""
     for name, theirs, ours in (
         ("device.fingerprint", reference.device.fingerprint, device.fingerprint),
-        ("recipe", reference.recipe, recipe),
+        ("recipe", reference.recipe, runtime(device.runtime).recipe(device.precision)),
         ("protocol", reference.protocol, PROTOCOL),
     ):
         if theirs != ours:

@@ -24,9 +24,9 @@ LEAST_LAUNCHES = 5
 SETTLED_SPREAD = 0.02
 MOST_SPREAD = 0.10
 MOST_LATE_EARLY = 1.05
+WRONG_OUTPUT = "its output differs from torch's"
 CALM_SENTINEL = 1.10
 """A launch counts as taken in calm if the sentinel beside it was no further above its calm level."""
-MOST_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Measurement(StrictModel):
     """The sentinel beside each launch, against its calm level in the same run."""
     difference: Annotated[float, Field(ge=0)]
     """Greatest difference from torch's output over all launches, in units of its greatest absolute value."""
+    tolerance: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    """The greatest difference that the runtime may have at this precision."""
     median_ns: Nanoseconds
     """The figure: the median of the three fastest launches."""
     spread: Annotated[float, Field(ge=0)]
@@ -78,7 +80,7 @@ class Measurement(StrictModel):
     """Why it is not valid."""
 
     @classmethod
-    def of(cls, launches: Sequence[Launch], calm_sentinel_ns: int) -> Measurement:
+    def of(cls, launches: Sequence[Launch], calm_sentinel_ns: int, tolerance: float = 1e-3) -> Measurement:
         """Build from launches of one graph, in the order they were taken."""
         columns: dict[str, Any] = {
             "launches_ns": tuple(x.latency_ns for x in launches),
@@ -87,6 +89,7 @@ class Measurement(StrictModel):
             "late_early_ratios": tuple(x.late_early_ratio for x in launches),
             "sentinel_ratios": tuple(round(x.sentinel_ns / calm_sentinel_ns, 4) for x in launches),
             "difference": max(x.difference for x in launches),
+            "tolerance": tolerance,
         }
         return cls(**columns, **_figures(columns))
 
@@ -101,7 +104,7 @@ class Measurement(StrictModel):
                     f"{len(self.launches_ns)} values, one a launch",
                     "send the record whole, as it was measured",
                 )
-        columns = {name: getattr(self, name) for name in (*_COLUMNS, "difference")}
+        columns = {name: getattr(self, name) for name in (*_COLUMNS, "difference", "tolerance")}
         for name, derived in _figures(columns).items():
             if getattr(self, name) != derived:
                 raise InvalidInput.of(
@@ -132,8 +135,8 @@ def _figures(columns: dict[str, Any]) -> dict[str, Any]:
     late_early = min(columns["late_early_ratios"][i] for i in kept)
     calm = sum(ratio <= CALM_SENTINEL for ratio in columns["sentinel_ratios"])
     reason = None
-    if columns["difference"] > MOST_DIFFERENCE:
-        reason = f"its output differs from torch's by {columns['difference']:.2g} of the greatest value"
+    if columns["difference"] > columns["tolerance"]:
+        reason = f"{WRONG_OUTPUT} by {columns['difference']:.2g} of the greatest value"
     elif len(launches) < BEST:
         reason = f"{len(launches)} launches, at least {BEST} are needed"
     elif spread > MOST_SPREAD:

@@ -1,55 +1,91 @@
-"""What to measure beside the sub-blocks of a space: whole models spread over its sizes."""
+"""What to measure: every call of a space, and whole models spread over its sizes."""
 
 from __future__ import annotations
 
 import math
 import random
+from functools import lru_cache
 
 from nas.architecture import Architecture
-from nas.costs import parameters_of_sub_block
-from nas.models import SubBlock, weighted_blocks
+from nas.costs.sub_block_costs import cache_bytes_of_call, int8_bytes_of_sub_block, parameters_of_sub_block
+from nas.latency.runtimes import Precision
+from nas.models.calls import Call, Phase, calls, phases
 from nas.space import SearchSpace
+from nas.workload import Workload
 
 BYTES_PER_WEIGHT = 4  # fp32
+CACHE_PASSES = 3
 _CANDIDATES_PER_MODEL = 40
+_MANY_KINDS = 256
 
 
-def weight_bytes(sub_block: SubBlock) -> int:
-    """Return the bytes of weights that one inference reads in full: an embedding's table is not."""
-    return 0 if sub_block.kind == "embedding" else BYTES_PER_WEIGHT * parameters_of_sub_block(sub_block)
+def phase_runs(family: str, workload: Workload) -> dict[Phase, int]:
+    """Return how often each phase runs in one inference: a decoder takes a step for every token that it writes."""
+    runs = {phase: 1 if phase == "prefill" else workload.output_length for phase in phases(family)}
+    return {phase: count for phase, count in runs.items() if count}
 
 
-def model_weight_bytes(architecture: Architecture) -> int:
-    """Return the bytes of weights that one inference of a whole model reads in full."""
-    return sum(map(weight_bytes, weighted_blocks(architecture)))
+@lru_cache(maxsize=100_000)
+def bytes_of_call(call: Call, precision: Precision) -> int:
+    """Return the bytes of weights and caches that one run of a sub-block moves.
+
+    Of an embedding nearly none: a table is not read in full. A cross-attention reads the weights of its keys and
+    values when it is prepared and the others at every step: half of them each, to a good approximation. A step reads
+    its cache, writes the next one, and reads that.
+    """
+    block = call.sub_block
+    if block.kind == "embedding":
+        return 0
+    full = precision == "fp32"
+    weights = BYTES_PER_WEIGHT * parameters_of_sub_block(block) if full else int8_bytes_of_sub_block(block)
+    if block.kind == "cross_attention":
+        return weights // 2
+    return weights + (CACHE_PASSES * cache_bytes_of_call(call) if call.method == "step" else 0)
 
 
-def whole_models_of(space: SearchSpace, count: int, seed: int) -> tuple[Architecture, ...]:
-    """Return up to `count` different architectures, smallest first, even in the logarithm of their weight bytes.
+def bytes_of_phase(architecture: Architecture, workload: Workload, phase: Phase, precision: Precision) -> int:
+    """Return the bytes that a phase of a whole model moves.
 
-    The same for the same space, count and seed; fewer than `count` only if the space has no more.
+    A layer that runs repeatedly counts each time: runtimes pack the weights of each of its runs for themselves.
+    """
+    return sum(bytes_of_call(call, precision) for call in calls(architecture, workload, phase))
+
+
+def whole_models_of(space: SearchSpace, workload: Workload, count: int, seed: int) -> tuple[Architecture, ...]:
+    """Return up to `count` different architectures, smallest first.
+
+    One half is even in the logarithm of the bytes, smallest and largest included: there the cache's knees are found.
+    The other half is drawn at random, every frame and depth equally likely: what people ask about. The same for the
+    same space, workload, count and seed; fewer than `count` only if the space has no more.
     """
     rng = random.Random(seed)
-    pool = sorted(_candidates(space, count * _CANDIDATES_PER_MODEL, rng).values(), key=lambda pair: pair[0])
+    pool = sorted(_candidates(space, workload, count * _CANDIDATES_PER_MODEL, rng).values(), key=lambda pair: pair[0])
     if len(pool) <= count:
         return tuple(architecture for _, architecture in pool)
     low, high = math.log(pool[0][0]), math.log(pool[-1][0])
+    even = (count + 1) // 2
     taken: dict[int, Architecture] = {}
-    for step in range(count):
-        wanted = low + (high - low) * step / max(1, count - 1)
+    for step in range(even):
+        wanted = low + (high - low) * step / max(1, even - 1)
         nearest = min(
             (i for i in range(len(pool)) if i not in taken),
             key=lambda i: (abs(math.log(pool[i][0]) - wanted), i),
         )
         taken[nearest] = pool[nearest][1]
+    for index in rng.sample([i for i in range(len(pool)) if i not in taken], count - even):
+        taken[index] = pool[index][1]
     return tuple(taken[i] for i in sorted(taken))
 
 
-def _candidates(space: SearchSpace, wanted: int, rng: random.Random) -> dict[str, tuple[int, Architecture]]:
-    """Return id → (weight bytes, architecture) of random architectures, every frame and depth equally often."""
+def _candidates(
+    space: SearchSpace, workload: Workload, wanted: int, rng: random.Random
+) -> dict[str, tuple[int, Architecture]]:
+    """Return id → (bytes, architecture) of random architectures, every frame and depth equally often."""
     found: dict[str, tuple[int, Architecture]] = {}
     for _ in range(wanted):
         # From few kinds of layer to many: all alike reaches the smallest and the largest models
-        architecture = space.architecture(space.spread(rng, kinds=rng.randint(1, 3)))
-        found[architecture.id] = (model_weight_bytes(architecture), architecture)
+        architecture = space.architecture(space.spread(rng, kinds=rng.choice((1, 2, 3, _MANY_KINDS))))
+        runs = phase_runs(space.family, workload)
+        moved = sum(bytes_of_phase(architecture, workload, phase, "fp32") for phase in runs)
+        found[architecture.id] = (moved, architecture)
     return found

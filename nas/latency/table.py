@@ -16,23 +16,28 @@ from nas.documents import StrictModel, refuse_non_finite, validate
 from nas.errors import InvalidInput
 from nas.latency.bench import PROTOCOL
 from nas.latency.campaign import calm_level
+from nas.latency.describe import Description
 from nas.latency.device import Device, Text
 from nas.latency.measurement import Measurement, Nanoseconds
+from nas.latency.plan import phase_runs
+from nas.models import Phase
 from nas.workload import Workload
 
-Schema = Literal["pocketformer/latency-table/1"]
-SCHEMA: Schema = "pocketformer/latency-table/1"
+Schema = Literal["pocketformer/latency-table/2"]
+SCHEMA: Schema = "pocketformer/latency-table/2"
 
 
 class Entry(Measurement):
-    """The measurement of one sub-block alone."""
+    """The measurement of one call: a sub-block run alone."""
 
 
-class WholeModel(Measurement):
+class WholeModel(StrictModel):
     """The measurement of one whole model, from which the correction is fitted."""
 
     architecture: dict[str, Any]
     """As `Architecture.to_dict` gives it."""
+    phases: Annotated[dict[Phase, Measurement], Field(min_length=1, max_length=2)]
+    """The phases that run at the workload: one prefill, one step."""
 
     @field_validator("architecture")
     @classmethod
@@ -41,6 +46,16 @@ class WholeModel(Measurement):
             return Architecture.from_dict(value, "").to_dict()
         except InvalidInput as error:  # the path to here is put in front of each field by who validates us
             raise InvalidInput(replace(p, field=p.field.lstrip(".")) for p in error.problems) from error
+
+    @property
+    def valid(self) -> bool:
+        """Whether every phase is."""
+        return all(phase.valid for phase in self.phases.values())
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not."""
+        return next((phase.reason for phase in self.phases.values() if not phase.valid), None)
 
 
 class Sentinel(StrictModel):
@@ -69,12 +84,13 @@ class Circumstances(StrictModel):
     """The CPU that the probe stayed on; None where it couldn't stay on one."""
     duration_s: Annotated[float, Field(ge=0)]
     """Of the measuring, exports not included."""
-    load_average: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] | None
-    """Processes wanting a CPU over the last minute, before and after; None where the system doesn't say."""
+    before: Description | None
+    """What the device said of its clock, its heat and its load before the campaign."""
+    after: Description | None
 
 
 class LatencyTable(StrictModel):
-    """The latencies of a space's sub-blocks, and of a few whole models, on a device at a workload."""
+    """The latencies of a space's calls of sub-blocks, and of a few whole models, on a device at a workload."""
 
     schema_: Annotated[Schema, Field(alias="schema")] = SCHEMA
     protocol: int
@@ -90,7 +106,7 @@ class LatencyTable(StrictModel):
     entries: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=300)], Entry], Field(min_length=1, max_length=100_000)
     ]
-    """Sub-block key → its measurement."""
+    """Key of a call (`nas.models.Call.key`) → its measurement."""
     whole_models: Annotated[tuple[WholeModel, ...], Field(max_length=1000)]
 
     @field_validator("protocol")
@@ -115,6 +131,14 @@ class LatencyTable(StrictModel):
                     "remove the second record",
                 )
             seen.add(identity)
+            phases = phase_runs(model.architecture["family"], self.workload)
+            if set(model.phases) != set(phases):
+                raise InvalidInput.of(
+                    f"whole_models[{index}].phases",
+                    sorted(model.phases),
+                    f"{sorted(phases)}, what runs at {self.workload.key}",
+                    "send the record whole, as it was measured",
+                )
         return self
 
     @classmethod
@@ -137,8 +161,13 @@ class LatencyTable(StrictModel):
         return tuple(key for key, entry in self.entries.items() if not entry.valid)
 
     @property
-    def valid_models(self) -> tuple[tuple[Architecture, int], ...]:
-        """(architecture, nanoseconds) of the whole models that the correction may be fitted on."""
+    def valid_models(self) -> tuple[tuple[Architecture, dict[Phase, int]], ...]:
+        """(architecture, phase → nanoseconds) of the whole models that the correction may be fitted on."""
         return tuple(
-            (Architecture.from_dict(model.architecture), model.median_ns) for model in self.whole_models if model.valid
+            (
+                Architecture.from_dict(model.architecture),
+                {phase: found.median_ns for phase, found in model.phases.items()},
+            )
+            for model in self.whole_models
+            if model.valid
         )

@@ -8,6 +8,7 @@ A step reads caches with room for all tokens of the workload, so that every step
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -34,6 +35,12 @@ class Call:
     context: int = 0
     """Of cached attention the tokens that the cache has room for, of cross-attention the tokens it attends to."""
 
+    @cached_property
+    def key(self) -> str:
+        """The canonical text, e.g. `head(hidden_size=64,norm_position=pre,outputs=35).forward(batch=1,tokens=64)`."""
+        context = f",context={self.context}" if self.context else ""
+        return f"{self.sub_block.key}.{self.method}(batch={self.batch},tokens={self.tokens}{context})"
+
 
 def phases(family: str) -> tuple[Phase, ...]:
     """Return the phases of an inference of this family, in order."""
@@ -46,8 +53,11 @@ def cache_length(family: str, workload: Workload) -> int:
     return written if family == "encoder-decoder" else workload.input_length + written
 
 
-def calls(architecture: Architecture, workload: Workload, phase: Phase) -> tuple[Call, ...]:
-    """Return every run of a sub-block in a phase of the workload, in order (preparations of a layer stand with it)."""
+def calls(architecture: Architecture, workload: Workload, phase: Phase, *, repeats: bool = True) -> tuple[Call, ...]:
+    """Return every run of a sub-block in a phase of the workload, in order (preparations of a layer stand with it).
+
+    Without `repeats` the layers that run repeatedly with the same weights are listed once.
+    """
     family = architecture.family
     result: list[Call] = []
     for name, stack in architecture.stacks:
@@ -55,7 +65,7 @@ def calls(architecture: Architecture, workload: Workload, phase: Phase) -> tuple
         place = Place(family, name, workload, phase)
         result += place.of_embedding(blocks.embedding)
         for layer, choices in zip(blocks.layers, stack.layers, strict=True):
-            result += place.of_layer(layer, choices) * stack.repeats
+            result += place.of_layer(layer, choices) * (stack.repeats if repeats else 1)
         if name == "encoder" and family == "encoder-decoder":
             read = max(layer.cross.reads for layer in architecture.decoder.layers if layer.cross)  # type: ignore[union-attr]
             result += place.of_memory(blocks.last) * read
@@ -210,43 +220,3 @@ class _Unmasked(nn.Module):
 
     def forward(self, x: Tensor, _mask: None) -> Any:
         return self.block(x)
-
-
-class PrefillPass(nn.Module):
-    """The prefill of a whole model as one module, for tracers: tokens (B, T) → logits or what the steps need."""
-
-    def __init__(self, model: nn.Module, length: int) -> None:
-        super().__init__()
-        self.model = model
-        self.length = length
-
-    def forward(self, tokens: Tensor) -> Any:
-        """Run the prefill of the model's family."""
-        match self.model.architecture.family:  # type: ignore[union-attr]
-            case "encoder":
-                return self.model(tokens)
-            case "decoder":
-                return self.model.prefill(tokens, None, self.length)  # type: ignore[operator]
-        return self.model.encode(tokens).prepared  # type: ignore[operator]
-
-
-class StepPass(nn.Module):
-    """One step of a whole model as one module, for tracers: (tokens (B,), position (B,), caches …) → logits, caches."""
-
-    def __init__(self, model: nn.Module, tokens_read: int, length: int, batch: int) -> None:
-        super().__init__()
-        self.model = model
-        prompt = torch.zeros(batch, tokens_read, dtype=torch.int64)
-        self.source: Any = None
-        with torch.no_grad():
-            if model.architecture.family == "decoder":  # type: ignore[union-attr]
-                self.state = model.prefill(prompt, None, length)[1]  # type: ignore[operator]
-            else:
-                self.source = model.encode(prompt)  # type: ignore[operator]
-                self.state = model.empty_state(batch, length)  # type: ignore[operator]
-        self.position = torch.full((batch,), length - 1)
-
-    def forward(self, tokens: Tensor) -> Any:
-        """Run one step from the state after a prompt of zeros."""
-        rest = () if self.source is None else (self.source,)
-        return self.model.step(tokens, self.position, self.state, *rest)  # type: ignore[operator]

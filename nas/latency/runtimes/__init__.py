@@ -1,44 +1,58 @@
 """The runtimes that a model can be measured in: one file each, and one line here.
 
-A runtime exports a module to a file and brings a probe, a program of its own that runs such files where the
-device is. Contract of both: `docs/latency.md`.
+Such a file has two sides. The class named below exports modules, here, where torch is. `Session` and `version` run
+on the device: the very file is copied there and loaded beside `nas/latency/probe.py`, so that nothing of ours and no
+torch (unless the runtime itself needs it) is imported at its top. Contract of both: `docs/latency.md`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from nas.errors import InvalidInput
 
+Precision = Literal["fp32", "int8-dynamic"]
+"""`int8-dynamic`: weights of matrix products as int8, what they are multiplied with quantised as it comes."""
+
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "nas.latency.runtimes.onnxruntime:OnnxRuntime",
+    "executorch": "nas.latency.runtimes.executorch:ExecuTorch",
+    "torch": "nas.latency.runtimes.torch:Torch",
 }
 """name -> `package.module:Class`, imported only when it is asked for."""
 
 
 class Runtime(Protocol):
-    """What a runtime offers."""
+    """What a runtime offers where models are exported."""
 
-    recipe: str
-    """How a module becomes what runs: exporter, its version, what is switched off. Part of every table."""
-    probe: Path
-    """The program that measures, see `nas/latency/runtimes/onnxruntime_probe.py` for what it reads and prints."""
+    precisions: tuple[Precision, ...]
     suffix: str
     """The ending of the files that `export` writes, the dot included."""
-    session_options: Mapping[str, Any]
-    """JSON values handed to the probe in its plan as `session`: how it must load a file to follow the recipe."""
 
-    def version(self) -> str:
-        """Return the version of the runtime installed here."""
+    def recipe(self, precision: Precision) -> str:
+        """Return how a module becomes what runs: exporter, what is switched off. Part of every table."""
         ...
 
-    def export(self, module: nn.Module, example: Tensor, path: Path) -> None:
-        """Write `module` for inputs of exactly the example's shape to `path`."""
+    def options(self, precision: Precision) -> Mapping[str, Any]:
+        """Return JSON values that `Session` is given: how it must load a file to follow the recipe."""
+        ...
+
+    def tolerance(self, precision: Precision) -> float:
+        """Return how far an output may be from torch's, in units of its greatest absolute value."""
+        ...
+
+    def version(self) -> str:
+        """Return the version of the runtime installed here; raise `InvalidInput` saying how to install it."""
+        ...
+
+    def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:
+        """Write `module`, which returns a flat tuple of tensors, for inputs of exactly these shapes to `path`."""
         ...
 
 
@@ -49,3 +63,10 @@ def runtime(name: str) -> Runtime:
     module, _, class_name = RUNTIMES[name].partition(":")
     result: Runtime = getattr(import_module(module), class_name)()
     return result
+
+
+def device_side(chosen: Runtime) -> Path:
+    """Return the file that a device needs of a runtime."""
+    path = sys.modules[type(chosen).__module__].__file__
+    assert path is not None
+    return Path(path)

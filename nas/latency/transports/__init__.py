@@ -1,41 +1,72 @@
-"""Ways to a device: one file each. A transport runs a probe next to its files and hands its lines back."""
+"""Transports: ways to a device, one file each, with one working directory there to run programs in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-from nas.errors import InvalidInput
-from nas.latency.device import Device
-from nas.latency.device import this_machine as describe_this_machine
+from nas.latency.transports.adb import Adb
+from nas.latency.transports.address import Address, check_key, parse_address
+from nas.latency.transports.ssh import Ssh
 from nas.latency.transports.this_machine import ThisMachine
 
 
 class Transport(Protocol):
-    """What a way to a device offers."""
+    """What a way to a device offers.
 
-    def run(self, program: Path, directory: Path, on_line: Callable[[str], None], timeout_s: float) -> None:
-        """Run a Python program on the device with the path that `directory` has there as its argument.
+    Every method raises `DeviceLost` if the device can't be reached or vanishes meanwhile; the same transport may be
+    used again once the device is back. Leaving the context closes connections and leaves the working directory, so
+    that a later transport of the same key goes on with its files. One program at a time: `run` first stops what an
+    earlier run, cut off from us, may have left running in that directory.
+    """
 
-        Calls `on_line` with each line of standard output as it comes. Raises `MeasurementFailed` with the
-        program's own words if it ends with an error or not in time.
+    address: str
+    python: tuple[str, ...]
+    """What to put before the name of a Python program there: the interpreter and its options."""
+
+    def push(self, files: Sequence[Path]) -> None:
+        """Put files into the working directory under their own names; what is there already is not sent again.
+
+        Raises `InvalidInput` for a name that can't be had there, `MeasurementFailed` if it doesn't fit.
         """
         ...
 
+    def run(self, argv: Sequence[str], on_line: Callable[[str], None], timeout_s: float) -> None:
+        """Run a program in the working directory, its standard input empty.
 
-def transport_to(device: Device) -> Transport:
-    """Return the way to a device; raise `InvalidInput` if there is none from here.
+        Calls `on_line` with each line of standard output as it comes, without its line end. Raises
+        `MeasurementFailed` with the program's own last words if it ends with an error or isn't done in time;
+        whatever ends the run, the program there and its children are killed.
+        """
+        ...
 
-    Today that is this machine alone, and only as long as it still is what the device says.
+    def pull(self, name: str, path: Path) -> None:
+        """Copy one file of the working directory to `path`; raise `MeasurementFailed` if it isn't there."""
+        ...
+
+    def clean_up(self) -> None:
+        """Kill what still runs in the working directory, then remove it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+TRANSPORTS: Mapping[str, Callable[[Address, str], Transport]] = {
+    "local": ThisMachine,
+    "ssh": Ssh,
+    "adb": Adb,
+}
+"""By the scheme of the address. A new transport is one file, one line here and its form in `address`."""
+
+
+def transport_at(address: str, key: str) -> Transport:
+    """Return the transport to the device at `address`, its working directory there named by `key`.
+
+    Reaches out only when it is used. Raises `InvalidInput` on `device.address` for what is no address, and on
+    `device.key` for a key that is not made of 1 to 80 of a–z, 0–9 and `-`.
     """
-    here = describe_this_machine(device.threads)
-    for name in ("hardware", "runtime", "runtime_version", "clock"):
-        if getattr(here, name) != getattr(device, name):
-            raise InvalidInput.of(
-                f"device.{name}",
-                getattr(device, name),
-                f"{getattr(here, name)!r}, the {name} of this machine",
-                "measure on the device itself, or, if this is it and it has changed, profile it anew",
-            )
-    return ThisMachine()
+    parsed = parse_address(address)
+    return TRANSPORTS[parsed.scheme](parsed, check_key(key))

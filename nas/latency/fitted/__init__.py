@@ -1,0 +1,1 @@
+"""Devices whose inside can't be measured: an additive latency fitted on whole architectures and what they took."""

@@ -1,0 +1,152 @@
+"""The program that measures: runs exported graphs from its directory and prints what it timed, one JSON line a launch.
+
+It stands alone (standard library and numpy) beside a runtime's file, so that a transport can put both next to the
+graphs on any machine with Python: `python probe.py DIRECTORY`. It judges nothing; what a launch is worth is decided
+where the lines arrive. `python probe.py DIRECTORY runtime.py` without a plan only says which version the runtime has.
+
+A *launch* is a fresh session, a warm-up, and iterations until both the least count and the least time are
+reached. The sentinel's session stays open: it is the yardstick, not the thing measured. `DIRECTORY/plan.json`:
+
+    runtime             the runtime's file
+    threads             of one inference
+    options             what the runtime's Session is given
+    graphs              name -> {"model": file, "inputs": file.npz, "expected": file.npz}
+    sentinel            the name of the sentinel among the graphs
+    launches            names in the order they are to be launched, the sentinel between them
+    warm_up_iterations, least_iterations, launch_ms
+
+Lines on standard output, and in `DIRECTORY/launches.jsonl`: {"start": {cpu, runtime_version}}, {"launch": {...}} for
+each, {"end": {"launches": n}}.
+"""
+
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy
+
+INTERRUPTED = 1.05
+"""An iteration that took this many times the CPU time it got was interrupted: another process had the CPU."""
+SENTINEL_ITERATIONS = 4
+MOST_SAMPLES = 64
+"""Iterations of a launch that are sent one by one; of more every second, third, … is."""
+
+
+def main(directory: Path, runtime_file: str | None = None) -> None:
+    """Do the launches of the plan in the directory."""
+    if runtime_file is not None:
+        say("start", {"cpu": None, "runtime_version": load(directory / runtime_file).version()}, None)
+        return
+    plan = json.loads((directory / "plan.json").read_text())
+    runtime = load(directory / plan["runtime"])
+    with (directory / "launches.jsonl").open("w") as record:
+        say("start", {"cpu": pin(plan["threads"]), "runtime_version": runtime.version()}, record)
+        sentinel = Loaded(runtime, directory, plan, plan["sentinel"])
+        for name in plan["launches"]:
+            if name == plan["sentinel"]:
+                found = sentinel.launch(0, SENTINEL_ITERATIONS)
+            else:
+                found = Loaded(runtime, directory, plan, name).launch(plan["launch_ms"], plan["least_iterations"])
+            say("launch", {"graph": name, **found}, record)
+        say("end", {"launches": len(plan["launches"])}, record)
+
+
+def say(kind: str, found: dict[str, Any], record: TextIO | None) -> None:
+    """Print one line, and keep it in case that it does not arrive."""
+    line = json.dumps({kind: found})
+    if record is not None:
+        print(line, file=record, flush=True)
+    print(line, flush=True)
+
+
+def load(path: Path) -> Any:
+    """Return the runtime's file as a module."""
+    spec = importlib.util.spec_from_file_location("pocketformer_runtime", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pin(threads: int) -> int | None:
+    """Stay on the last CPU allowed (the first takes most interrupts); return it, or None where that can't be."""
+    try:
+        cpus = sorted(os.sched_getaffinity(0))[-threads:]
+        os.sched_setaffinity(0, cpus)
+    except (AttributeError, OSError):
+        return None
+    return cpus[-1]
+
+
+class Loaded:
+    """A graph in a session of its own, warm."""
+
+    def __init__(self, runtime: Any, directory: Path, plan: dict[str, Any], name: str) -> None:
+        graph = plan["graphs"][name]
+        self.threads = plan["threads"]
+        self.expected = arrays(directory / graph["expected"])
+        inputs = arrays(directory / graph["inputs"])
+        self.session = runtime.Session(str(directory / graph["model"]), inputs, self.threads, plan["options"])
+        for _ in range(plan["warm_up_iterations"]):
+            self.session.run()
+
+    def launch(self, launch_ms: float, least_iterations: int) -> dict[str, Any]:
+        """Time iterations and compare the last outputs."""
+        samples = iterate(self.session.run, launch_ms, least_iterations)
+        # CPU time tells who had the CPU only while one thread does all the work
+        kept = [wall for wall, cpu in samples if self.threads > 1 or wall <= cpu * INTERRUPTED]
+        interrupted = len(samples) - len(kept)
+        if len(kept) < 3:
+            kept = [wall for wall, _ in samples]
+        third = len(kept) // 3
+        return {
+            # The lower quartile: disturbances shorter than a launch only ever add time, too
+            "latency_ns": sorted(kept)[len(kept) // 4],
+            "iterations": len(samples),
+            "interrupted": interrupted,
+            # Of fewer than nine a trend can't be told from noise
+            "late_early_ratio": round(statistics.median(kept[-third:]) / statistics.median(kept[:third]), 4)
+            if len(kept) >= 9
+            else 1.0,
+            "difference": max(map(difference, self.session.outputs(), self.expected)),
+            "samples_ns": [wall for wall, _ in samples[:: 1 + (len(samples) - 1) // MOST_SAMPLES]],
+        }
+
+
+def arrays(path: Path) -> list[Any]:
+    """Return the arrays of a file, named 0, 1, … in it, in this order."""
+    with numpy.load(path, allow_pickle=False) as file:
+        return [file[str(index)] for index in range(len(file.files))]
+
+
+def iterate(run: Callable[[], None], launch_ms: float, least_iterations: int) -> list[tuple[int, int]]:
+    """Return (wall ns, CPU ns of this thread) of every iteration."""
+    clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
+    samples: list[tuple[int, int]] = []
+    until = clock() + int(launch_ms * 1e6)
+    while True:
+        cpu = cpu_clock()
+        start = clock()
+        run()
+        end = clock()
+        samples.append((end - start, cpu_clock() - cpu))
+        if end > until and len(samples) >= least_iterations:
+            return samples
+
+
+def difference(output: Any, expected: Any) -> float:
+    """Return the greatest difference from the expected output, in units of its greatest absolute value."""
+    if output.shape != expected.shape or not numpy.isfinite(output).all():
+        return 1e9
+    return float(numpy.abs(output - expected).max() / max(float(numpy.abs(expected).max()), 1e-6))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
