@@ -222,7 +222,8 @@ def compare(
         return
     print(
         f"{found['shared']} entries in both, {found['only_first']} in {first} alone, "
-        f"{found['only_second']} in {second} alone.\n{second} takes {found['median_ratio']:.3f} × as long at the median; 80 % of the entries lie between "
+        f"{found['only_second']} in {second} alone.\n"
+        f"{second} takes {found['median_ratio']:.3f} × as long at the median; 80 % of the entries lie between "
         f"{found['lower_ratio']:.3f} × and {found['upper_ratio']:.3f} ×."
     )
     if found["sentinel_ratio"] is not None:

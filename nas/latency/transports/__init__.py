@@ -28,6 +28,7 @@ class Transport(Protocol):
     def push(self, files: Sequence[Path]) -> None:
         """Put files into the working directory under their own names; what is there already is not sent again.
 
+        What it has pushed itself a transport takes to be there still, so programs should leave those files alone.
         Raises `InvalidInput` for a name that can't be had there, `MeasurementFailed` if it doesn't fit.
         """
         ...

@@ -214,9 +214,8 @@ class FarShell(ABC):
         whole = f'({self._place()}{_ENTER}{script})\necho {mark} "$?" >&2'
         argv = self._client(["sh", "-c", whole, "sh", *args])
         ended = run_client(argv, on_line, timeout_s, stdin=stdin, stdout=stdout, beat=beat)
-        words, found, code = ended.errors.rpartition(mark)
-        if found:
-            return int(code), _last_line(words), ended.stopped == "late"
+        if end := re.search(f"{mark} ([0-9]+)\n", ended.errors):
+            return int(end[1]), _last_line(ended.errors[: end.start()]), ended.stopped == "late"
         if ended.stopped:
             raise self._lost(f"nothing was heard for {SILENCE_S if ended.stopped == 'silent' else timeout_s:.0f} s")
         raise self._lost(_last_line(ended.errors))
