@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,20 @@ class Journal:
         self.cpu: int | None = None
         """The CPU that the probe stayed on in the last run, if it could."""
         if path is not None and path.exists():
-            for line in path.read_text().splitlines():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        """Take what is there; a last line that was cut short, by a process killed meanwhile, is cut off."""
+        with path.open("rb+") as file:
+            while line := file.readline():
                 try:
+                    if not line.endswith(b"\n"):
+                        raise ValueError("cut short")
                     self._take(json.loads(line))
-                except (ValueError, AttributeError):
-                    break  # the process was killed while it wrote the last line
+                except (ValueError, KeyError, AttributeError, IndexError):
+                    file.seek(-len(line), os.SEEK_CUR)
+                    file.truncate()
+                    return
 
     def _take(self, line: dict[str, Any]) -> None:
         ((kind, record),) = line.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from nas.errors import InvalidInput
 from nas.latency.bench import runtime_version_at
 from nas.latency.describe import Description, describe
@@ -26,10 +28,13 @@ def device_at(
     `MeasurementFailed` if it lacks the runtime.
     """
     precise = known_precision(runtime_name, precision)
-    with transport_at(address, "describe") as transport:
-        return _as_device(
-            transport, describe(transport), name=name, runtime_name=runtime_name, precision=precise, threads=threads
-        )
+    with transport_at(address, f"describe-{secrets.token_hex(8)}") as transport:
+        try:
+            return _as_device(
+                transport, describe(transport), name=name, runtime_name=runtime_name, precision=precise, threads=threads
+            )
+        finally:
+            transport.clean_up()
 
 
 def known_precision(runtime_name: str, precision: str) -> Precision:
