@@ -9,14 +9,15 @@ from nas.architecture import TaskShape
 from nas.costs import COST_NAMES, Bounds, Limit
 from nas.costs.bounds import PEAK
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
-from nas.jobs.context import JobContext, predictor_of
+from nas.jobs.context import JobContext, predictor_of, tables_at
+from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
 from nas.space import SearchSpace
-from nas.store.records import JobRecord
+from nas.store.records import JobRecord, LatencyTableRecord
 from nas.store.store import Store
 from nas.workload import Workload
 from search_spaces import bundled
@@ -126,11 +127,11 @@ def find_table(
     """
     measure = (
         f"measure it: nas device profile {device} --space {space.name} --batch {workload.batch} "
-        f"--input-length {workload.input_length}"
+        f"--input-length {workload.input_length} --output-length {workload.output_length}"
     )
-    fitting = [t for t in store.latency_tables(device) if t.workload_key == workload.key]
+    fitting = tables_at(store, device, workload)
     if not fitting:
-        has = sorted({t.workload_key for t in store.latency_tables(device)})
+        has = sorted({_named(t) for t in store.latency_tables(device)})
         raise InvalidInput.of(
             field,
             f"{device} at {workload.key}",
@@ -138,7 +139,7 @@ def find_table(
             measure,
         )
     missing: list[str] = []
-    for record in sorted(fitting, key=lambda t: -t.version):
+    for record in fitting:
         predictor = predictor_of(store, device, record.version)
         lacks = predictor.missing(space)
         if not lacks:
@@ -151,6 +152,11 @@ def find_table(
         f"(the newest lacks {len(missing)} entries, {missing[0]} among them)",
         measure,
     )
+
+
+def _named(table: LatencyTableRecord) -> str:
+    old = table.summary.get("protocol") != PROTOCOL
+    return table.workload_key + (" by an earlier measuring protocol" if old else "")
 
 
 def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:

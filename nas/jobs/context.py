@@ -10,13 +10,16 @@ from typing import Any
 from nas.architecture import Architecture, TaskShape
 from nas.costs import costs_of
 from nas.errors import InvalidInput, Problem
+from nas.latency.bench import PROTOCOL
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.quality.metrics import metric
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, cost_metrics, known_metric, parse_constraint
 from nas.space import SearchSpace
+from nas.store.records import LatencyTableRecord
 from nas.store.store import Store
+from nas.workload import Workload
 
 PREDICTORS_KEPT = 32
 
@@ -88,6 +91,15 @@ def job_metrics(spec: JobSpec) -> dict[str, MetricInfo]:
         name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst) for name, m in quality.items()
     }
     return infos | cost_metrics(spec.devices)
+
+
+def tables_at(store: Store, device: str, workload: Workload) -> list[LatencyTableRecord]:
+    """Return a device's tables for a workload, newest first, those of another measuring protocol left out.
+
+    Raises `NotFound` for an unknown device.
+    """
+    tables = (t for t in store.latency_tables(device) if t.workload_key == workload.key)
+    return sorted((t for t in tables if t.summary.get("protocol") == PROTOCOL), key=lambda t: -t.version)
 
 
 _predictors: OrderedDict[tuple[str, str, int], LatencyPredictor] = OrderedDict()

@@ -7,7 +7,7 @@ from typing import Any
 from nas.architecture import Architecture
 from nas.costs import costs_of
 from nas.errors import InvalidInput, MissingEntry, NotFound
-from nas.jobs.context import predictor_of
+from nas.jobs.context import predictor_of, tables_at
 from nas.latency.predict import LatencyPrediction
 from nas.store.store import Store
 from nas.workload import Workload
@@ -67,8 +67,7 @@ def _latency(store: Store, architecture: Architecture, workload: Workload, devic
         known = ", ".join(str(d["name"]) for d in store.devices()) or "none yet"
         raise InvalidInput.of(field, device, known, "name one of these devices, or add it first") from error
     reason = "it has no table for this workload"
-    tables = [t for t in store.latency_tables(device) if t.workload_key == workload.key]
-    for record in sorted(tables, key=lambda t: -t.version):
+    for record in tables_at(store, device, workload):
         try:
             prediction = predictor_of(store, device, record.version).predict(architecture)
         except MissingEntry as error:
@@ -80,7 +79,7 @@ def _latency(store: Store, architecture: Architecture, workload: Workload, devic
         f"{device} at {workload.key}",
         "a device whose latency table covers the architecture at this workload",
         f"{reason}; measure one: nas device profile {device} --space NAME --batch {workload.batch} "
-        f"--input-length {workload.input_length}",
+        f"--input-length {workload.input_length} --output-length {workload.output_length}",
     )
 
 
@@ -89,5 +88,6 @@ def _described(prediction: LatencyPrediction) -> dict[str, Any]:
         "latency_ms": prediction.latency_ms,
         "lower_ms": prediction.lower_ms,
         "upper_ms": prediction.upper_ms,
+        "phases_ms": dict(prediction.phases),
         "breakdown": [{"sub_block": key, "latency_ms": ms} for key, ms in prediction.breakdown],
     }

@@ -24,6 +24,7 @@ from nas.models import Phase
 from nas.workload import Workload
 
 Schema = Literal["pocketformer/latency-table/2"]
+FASTEST_SENTINEL_NS = 10_000
 SCHEMA: Schema = "pocketformer/latency-table/2"
 
 
@@ -117,6 +118,18 @@ class LatencyTable(StrictModel):
                 "", value, f"{PROTOCOL}, the measuring protocol of this release", "measure the table anew"
             )
         return value
+
+    @model_validator(mode="after")
+    def _is_in_nanoseconds(self) -> LatencyTable:
+        """The sentinel multiplies 50 million times: no device does that in 10 µs, so the unit is another one."""
+        if self.sentinel.calm_ns < FASTEST_SENTINEL_NS:
+            raise InvalidInput.of(
+                "sentinel.calm_ns",
+                self.sentinel.calm_ns,
+                f"integer nanoseconds, at least {FASTEST_SENTINEL_NS}",
+                "give every time of the table in nanoseconds: these look like micro- or milliseconds",
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_each_model_once(self) -> LatencyTable:

@@ -50,6 +50,8 @@ def calls_of_space(space: SearchSpace, workload: Workload) -> tuple[Call, ...]:
     found: set[Call] = set()
     for frame in space.frames:
         for phase in phases(space.family):
+            if phase == "step" and not workload.output_length:
+                continue
             found.update(calls_around(space, frame, workload, phase))
             found.update(calls_of_memory(space, frame, workload, phase))
             for key in space.parts:
