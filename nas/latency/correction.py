@@ -1,21 +1,23 @@
 """Correction: from the sum of sub-blocks measured alone to the latency of a phase of the whole model.
 
-A sub-block measured alone finds its weights in the cache; in a large model they come from further away. So a sum of
-such measurements is right for small models and too low for large ones, with a passage between. And every measurement
-alone carries what it costs to call the runtime at all, which a whole model pays once:
+A sub-block measured alone finds its weights in the cache, and its code and buffers, too; in a large model they come
+from further away. So a sum of such measurements is right for small models and too low for large ones, with a passage
+between. And every measurement alone carries what it costs to call the runtime at all, which a whole model pays once:
 
-    latency = a + c · n + S + (b · S + g · W) · ramp(log W),    ramp rising from 0 at the lower knee to 1 at the upper
+    latency = a + c · n + S + (b · S + k · n + g · M) · ramp(log W)
 
-S is the sum over the n calls of sub-blocks, W the bytes of weights and caches that the phase moves. Where arithmetic
-hides the waiting, as in a prefill, a model beyond its cache is slower by a share b of S; where bytes are all that
-counts, as in a decoding step, by g a byte. The six numbers are fitted on whole models that were measured beside the
-sub-blocks.
+The ramp rises from 0 at the lower knee to 1 at the upper one. S is the sum over the n calls of sub-blocks, M the bytes
+of weights that they read, W the working set: weights, each once, and caches. Where arithmetic hides the waiting, as in
+a prefill, a model beyond its cache is slower by a share b of S; where bytes are all that counts, as in a decoding step,
+by g a byte; and by k a call for what every sub-block fetches anew. The seven numbers are fitted on whole models that
+were measured beside the sub-blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +33,10 @@ _KNEES = 15
 _HUBER = 0.02
 """A relative error above this weighs in by its size, not by its square: one bad model can't bend the fit."""
 _HUBER_STEPS = 8
-_RIDGE = 1e-4
-"""Of the squares of the three numbers, each as a share of a typical model: decides where the models don't."""
+_NEVER_QUICKER = [(0, 1, *some) for count in range(4) for some in combinations((2, 3, 4), count)]
+"""Which of a, c, b, k, g a fit uses: of all these the best whose last three are not below zero counts."""
+_RIDGE = 1e-3
+"""Of the squares of the numbers, each as a share of a typical model: decides where the models don't."""
 
 Vector = NDArray[np.float64]
 
@@ -42,12 +46,15 @@ class Totals(NamedTuple):
 
     sum_ns: float | Vector
     calls: float | Vector
-    moved_bytes: float | Vector
+    weight_bytes: float | Vector
+    """Read by the calls, shared weights each time."""
+    working_bytes: float | Vector
+    """Weights, shared ones once, and caches."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The six fitted numbers of a phase."""
+    """The seven fitted numbers of a phase."""
 
     overhead_ns: float
     """a: what a whole model takes beyond its parts."""
@@ -55,22 +62,28 @@ class Correction:
     """c: what each call of a sub-block takes more in a model than alone, mostly below zero."""
     slowdown: float
     """b: how much slower than alone the sub-blocks run in a model above the upper knee, as a fraction."""
+    fetch_ns: float
+    """k: what each call takes more in such a model."""
     byte_ns: float
-    """g: what each byte takes more in such a model."""
+    """g: what each byte of weights takes more in such a model."""
     lower_knee: float
     upper_knee: float
     """Both in log(bytes)."""
 
-    def ramp(self, moved_bytes: float | Vector) -> float | Vector:
+    def ramp(self, working_bytes: float | Vector) -> float | Vector:
         """Return how far a model of so many bytes is on the way from one cache to the next, 0 to 1."""
-        place = (np.log(np.maximum(moved_bytes, 1.0)) - self.lower_knee) / (self.upper_knee - self.lower_knee)
+        place = (np.log(np.maximum(working_bytes, 1.0)) - self.lower_knee) / (self.upper_knee - self.lower_knee)
         result: float | Vector = np.clip(place, 0.0, 1.0)
         return result
 
+    def beyond(self, totals: Totals) -> float | Vector:
+        """Return the nanoseconds that are added to a model above the upper knee."""
+        return self.slowdown * totals.sum_ns + self.fetch_ns * totals.calls + self.byte_ns * totals.weight_bytes
+
     def apply(self, totals: Totals) -> float | Vector:
         """Return the predicted nanoseconds: grows with the sum and with the bytes."""
-        beyond = self.slowdown * totals.sum_ns + self.byte_ns * totals.moved_bytes
-        whole = self.overhead_ns + self.call_ns * totals.calls + totals.sum_ns + beyond * self.ramp(totals.moved_bytes)
+        near = self.overhead_ns + self.call_ns * totals.calls + totals.sum_ns
+        whole = near + self.beyond(totals) * self.ramp(totals.working_bytes)
         result: float | Vector = np.maximum(whole, LEAST_SHARE * totals.sum_ns)
         return result
 
@@ -88,8 +101,8 @@ def fit_correction(models: Sequence[Totals], measured_ns: Sequence[float]) -> Co
             f"at least {LEAST_MODELS} valid",
             "profile the device again with more whole models",
         )
-    sums, calls, moved = (np.array(column, dtype=np.float64) for column in zip(*models, strict=True))
-    return _fit(sums, calls, np.maximum(moved, 1.0), np.asarray(measured_ns, dtype=np.float64))
+    columns = [np.array(column, dtype=np.float64) for column in zip(*models, strict=True)]
+    return _fit(Totals(*columns), np.asarray(measured_ns, dtype=np.float64))
 
 
 def left_out(models: Sequence[Totals], measured_ns: Sequence[float]) -> Vector:
@@ -102,25 +115,26 @@ def left_out(models: Sequence[Totals], measured_ns: Sequence[float]) -> Vector:
     return np.array(predicted)
 
 
-def _fit(s: Vector, n: Vector, w: Vector, t: Vector) -> Correction:
+def _fit(of: Totals, t: Vector) -> Correction:
+    s, n, m, w = (np.maximum(column, 1.0) for column in of)
     lower, upper = _knee_grid(np.log(w))
     ramp = np.clip((np.log(w) - lower[:, None]) / (upper - lower)[:, None], 0, 1)  # (knee pairs, models)
     # The relative error is linear in the numbers, each in units of a typical model: X θ - y
-    units = np.array([np.median(t), np.median(t / n), 1.0, np.median(t / w)])
-    columns = [np.ones_like(ramp), np.broadcast_to(n, ramp.shape), s * ramp, w * ramp]
-    x, y = np.stack(columns, axis=-1) * units / t[:, None], 1 - s / t  # (pairs, models, 4), (models,)
+    units = np.array([np.median(t), np.median(t / n), 1.0, np.median(t / n), np.median(t / m)])
+    columns = [np.ones_like(ramp), np.broadcast_to(n, ramp.shape), s * ramp, n * ramp, m * ramp]
+    x, y = np.stack(columns, axis=-1) * units / t[:, None], 1 - s / t  # (pairs, models, 5), (models,)
     best: tuple[float, int, Vector] | None = None
-    for used in ((0, 1, 2, 3), (0, 1, 2), (0, 1, 3), (0, 1)):  # neither b nor g makes a large model quicker
+    for used in _NEVER_QUICKER:
         theta, loss = _huber(x[..., used], y)
-        full = np.zeros((len(theta), 4))
+        full = np.zeros((len(theta), len(units)))
         full[:, used] = theta
         loss = np.where((full[:, 2:] >= 0).all(axis=1), loss, np.inf)
         pair = int(np.argmin(loss))
         if best is None or loss[pair] < best[0]:
             best = (float(loss[pair]), pair, full[pair] * units)
     assert best is not None
-    _, pair, (a, c, b, g) = best
-    return Correction(float(a), float(c), float(b), float(g), float(lower[pair]), float(upper[pair]))
+    _, pair, numbers = best
+    return Correction(*map(float, numbers), lower_knee=float(lower[pair]), upper_knee=float(upper[pair]))
 
 
 def _huber(x: Vector, y: Vector) -> tuple[Vector, Vector]:

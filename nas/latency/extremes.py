@@ -97,7 +97,7 @@ def _costs(predictor: LatencyPredictor, space: SearchSpace, frame: Frame, key: P
         fitted = predictor.corrections[phase]
         for index, run in calls_of_part(space, frame, key, predictor.table.workload, phase).items():
             for call in run:
-                own = predictor.totals_of_call(call)
-                beyond = fitted.slowdown * own.sum_ns + fitted.byte_ns * own.moved_bytes
-                result[index] += runs * np.array([own.sum_ns + fitted.call_ns, beyond, own.moved_bytes])
+                own = predictor.totals_of_call(call, frame.stacks[key.stack].repeats)
+                near = own.sum_ns + fitted.call_ns * own.calls
+                result[index] += runs * np.array([near, fitted.beyond(own), own.working_bytes])
     return result

@@ -87,6 +87,7 @@ def _beside_the_sentinel(run: Sequence[dict[str, Any]]) -> Iterator[Launch]:
             latency_ns=record["latency_ns"],
             iterations=record["iterations"],
             interrupted=record["interrupted"],
+            stolen=record["stolen"],
             late_early_ratio=record["late_early_ratio"],
             difference=record["difference"],
             sentinel_ns=min(readings[taken - 1 : taken + 1]),

@@ -26,7 +26,9 @@ MOST_SPREAD = 0.10
 MOST_LATE_EARLY = 1.05
 WRONG_OUTPUT = "its output differs from torch's"
 CALM_SENTINEL = 1.10
-"""A launch counts as taken in calm if the sentinel beside it was no further above its calm level."""
+"""A launch counts as taken in calm if the sentinel beside it was no further above its calm level …"""
+MOST_STOLEN = 0.10
+"""… and other processes had the CPU no more than this share of the time."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Launch:
     iterations: int
     interrupted: int
     """Iterations during which another process had the CPU; they count for nothing."""
+    stolen: float
+    """Share of the time that other processes had the CPU, 0 to 1; 0 where several threads work."""
     late_early_ratio: float
     """Last third of the iterations against the first: above 1 the device slows down while it works."""
     difference: float
@@ -50,7 +54,8 @@ class Launch:
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Nanoseconds = Annotated[int, Field(ge=1, le=10**15)]
 Ratio = Annotated[float, Field(gt=0, le=1e6)]
-_COLUMNS = ("launches_ns", "iterations", "interrupted", "late_early_ratios", "sentinel_ratios")
+Share = Annotated[float, Field(ge=0, le=1)]
+_COLUMNS = ("launches_ns", "iterations", "interrupted", "stolen", "late_early_ratios", "sentinel_ratios")
 
 
 class Measurement(StrictModel):
@@ -60,6 +65,7 @@ class Measurement(StrictModel):
     """The latency of each launch: the lower quartile of its iterations."""
     iterations: tuple[Count, ...]
     interrupted: tuple[Count, ...]
+    stolen: tuple[Share, ...]
     late_early_ratios: tuple[Ratio, ...]
     sentinel_ratios: tuple[Ratio, ...]
     """The sentinel beside each launch, against its calm level in the same run."""
@@ -86,6 +92,7 @@ class Measurement(StrictModel):
             "launches_ns": tuple(x.latency_ns for x in launches),
             "iterations": tuple(x.iterations for x in launches),
             "interrupted": tuple(x.interrupted for x in launches),
+            "stolen": tuple(x.stolen for x in launches),
             "late_early_ratios": tuple(x.late_early_ratio for x in launches),
             "sentinel_ratios": tuple(round(x.sentinel_ns / calm_sentinel_ns, 4) for x in launches),
             "difference": max(x.difference for x in launches),
@@ -121,30 +128,38 @@ class Measurement(StrictModel):
         return self.valid and len(self.launches_ns) >= LEAST_LAUNCHES and self.spread <= SETTLED_SPREAD
 
 
-def _kept(launches_ns: Sequence[int]) -> list[int]:
-    """Return the indices of the launches that count, fastest first."""
-    return sorted(range(len(launches_ns)), key=launches_ns.__getitem__)[:BEST]
+def _calm(columns: dict[str, Any]) -> list[int]:
+    """Return the indices of the launches that were taken in calm."""
+    pairs = zip(columns["sentinel_ratios"], columns["stolen"], strict=True)
+    return [i for i, (ratio, stolen) in enumerate(pairs) if ratio <= CALM_SENTINEL and stolen <= MOST_STOLEN]
+
+
+def _kept(columns: dict[str, Any], calm: Sequence[int]) -> list[int]:
+    """Return the indices of the launches that count, fastest first: taken in calm, if enough were."""
+    launches_ns = columns["launches_ns"]
+    among = calm if len(calm) >= BEST else range(len(launches_ns))
+    return sorted(among, key=launches_ns.__getitem__)[:BEST]
 
 
 def _figures(columns: dict[str, Any]) -> dict[str, Any]:
     """Return everything about a measurement that follows from its launches."""
     launches = columns["launches_ns"]
-    kept = _kept(launches)
+    calm = _calm(columns)
+    kept = _kept(columns, calm)
     fastest, slowest = launches[kept[0]], launches[kept[-1]]
     spread = round((slowest - fastest) / fastest, 4)
     late_early = min(columns["late_early_ratios"][i] for i in kept)
-    calm = sum(ratio <= CALM_SENTINEL for ratio in columns["sentinel_ratios"])
     reason = None
     if columns["difference"] > columns["tolerance"]:
         reason = f"{WRONG_OUTPUT} by {columns['difference']:.2g} of the greatest value"
     elif len(launches) < BEST:
         reason = f"{len(launches)} launches, at least {BEST} are needed"
+    elif len(calm) < BEST:
+        reason = f"{len(calm)} of its launches were taken in calm, at least {BEST} are needed"
     elif spread > MOST_SPREAD:
         reason = f"the {BEST} fastest launches lie {spread:.0%} apart, at most {MOST_SPREAD:.0%} is taken"
     elif late_early > MOST_LATE_EARLY:
         reason = f"it slowed down by {late_early - 1:.0%} within each of its fastest launches, the device gets hot"
-    elif calm < BEST:
-        reason = f"{calm} of its launches were taken in calm, at least {BEST} are needed"
     return {
         "median_ns": round(statistics.median(launches[i] for i in kept)),
         "spread": spread,

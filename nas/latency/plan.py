@@ -14,7 +14,7 @@ from nas.space import SearchSpace
 from nas.workload import Workload
 
 BYTES_PER_WEIGHT = 4  # fp32
-CACHE_PASSES = 3
+CACHE_COPIES = 2
 _CANDIDATES_PER_MODEL = 40
 _MANY_KINDS = 256
 
@@ -26,29 +26,31 @@ def phase_runs(family: str, workload: Workload) -> dict[Phase, int]:
 
 
 @lru_cache(maxsize=100_000)
-def bytes_of_call(call: Call, precision: Precision) -> int:
-    """Return the bytes of weights and caches that one run of a sub-block moves.
+def weight_bytes_of_call(call: Call, precision: Precision) -> int:
+    """Return the bytes of weights that one run of a sub-block reads.
 
     Of an embedding nearly none: a table is not read in full. A cross-attention reads the weights of its keys and
-    values when it is prepared and the others at every step: half of them each, to a good approximation. A step reads
-    its cache, writes the next one, and reads that.
+    values when it is prepared and the others at every step: half of them each, to a good approximation.
     """
     block = call.sub_block
     if block.kind == "embedding":
         return 0
     full = precision == "fp32"
     weights = BYTES_PER_WEIGHT * parameters_of_sub_block(block) if full else int8_bytes_of_sub_block(block)
-    if block.kind == "cross_attention":
-        return weights // 2
-    return weights + (CACHE_PASSES * cache_bytes_of_call(call) if call.method == "step" else 0)
+    return weights // 2 if block.kind == "cross_attention" else weights
 
 
-def bytes_of_phase(architecture: Architecture, workload: Workload, phase: Phase, precision: Precision) -> int:
-    """Return the bytes that a phase of a whole model moves.
+@lru_cache(maxsize=100_000)
+def kept_bytes_of_call(call: Call) -> int:
+    """Return the bytes of caches that one run of a sub-block holds beside its weights: a step the old and the new."""
+    return CACHE_COPIES * cache_bytes_of_call(call) if call.method == "step" else 0
 
-    A layer that runs repeatedly counts each time: runtimes pack the weights of each of its runs for themselves.
-    """
-    return sum(bytes_of_call(call, precision) for call in calls(architecture, workload, phase))
+
+def working_bytes(architecture: Architecture, workload: Workload, phase: Phase, precision: Precision) -> int:
+    """Return the bytes of weights and caches that a phase of a whole model goes through, shared weights once."""
+    once = calls(architecture, workload, phase, repeats=False)
+    weights = sum(weight_bytes_of_call(call, precision) for call in once)
+    return weights + sum(map(kept_bytes_of_call, calls(architecture, workload, phase)))
 
 
 def whole_models_of(space: SearchSpace, workload: Workload, count: int, seed: int) -> tuple[Architecture, ...]:
@@ -86,6 +88,6 @@ def _candidates(
         # From few kinds of layer to many: all alike reaches the smallest and the largest models
         architecture = space.architecture(space.spread(rng, kinds=rng.choice((1, 2, 3, _MANY_KINDS))))
         runs = phase_runs(space.family, workload)
-        moved = sum(bytes_of_phase(architecture, workload, phase, "fp32") for phase in runs)
-        found[architecture.id] = (moved, architecture)
+        size = sum(working_bytes(architecture, workload, phase, "fp32") for phase in runs)
+        found[architecture.id] = (size, architecture)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from nas.architecture import Architecture
 from nas.errors import MissingEntry
 from nas.latency.correction import Correction, Totals, fit_correction, left_out
-from nas.latency.plan import bytes_of_call, phase_runs
+from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, working_bytes
 from nas.latency.table import LatencyTable
 from nas.models.calls import Call, Phase, calls
 from nas.models.space_calls import calls_of_space
@@ -91,17 +91,21 @@ class LatencyPredictor:
             f"--input-length {workload.input_length} --output-length {workload.output_length}"
         )
 
-    def totals_of_call(self, call: Call) -> Totals:
-        """Return what one run of a sub-block adds to a phase; raise `MissingEntry` for one that the table lacks."""
-        moved = bytes_of_call(call, self.table.device.precision)
-        return Totals(float(self.latency_ns_of(call)), 1.0, float(moved))
+    def totals_of_call(self, call: Call, repeats: int = 1) -> Totals:
+        """Return what a sub-block that runs so often adds to a phase; raise `MissingEntry` for one that is missing."""
+        weights = weight_bytes_of_call(call, self.table.device.precision)
+        latency_ns, kept = self.latency_ns_of(call), kept_bytes_of_call(call)
+        numbers = (latency_ns * repeats, repeats, weights * repeats, weights + kept * repeats)
+        return Totals(*map(float, numbers))
 
     def totals(self, architecture: Architecture) -> dict[Phase, Totals]:
-        """Return of each phase the sum of its calls, their number and the bytes that they move."""
+        """Return of each phase the sum of its calls, their number, and the bytes that they read and go through."""
+        workload, precision = self.table.workload, self.table.device.precision
         result: dict[Phase, Totals] = {}
-        for phase in phase_runs(architecture.family, self.table.workload):
-            run = calls(architecture, self.table.workload, phase)
-            result[phase] = Totals(*map(sum, zip(*map(self.totals_of_call, run), strict=True)))
+        for phase in phase_runs(architecture.family, workload):
+            each = map(self.totals_of_call, calls(architecture, workload, phase))
+            added = Totals(*map(sum, zip(*each, strict=True)))
+            result[phase] = added._replace(working_bytes=float(working_bytes(architecture, workload, phase, precision)))
         return result
 
     def predict(self, architecture: Architecture) -> LatencyPrediction:
@@ -112,12 +116,12 @@ class LatencyPredictor:
         for phase, totals in self.totals(architecture).items():
             correction, runs = self.corrections[phase], self.runs[phase]
             phases[phase] = float(correction.apply(totals)) / NS_PER_MS
-            ramp = float(correction.ramp(totals.moved_bytes))
+            ramp = float(correction.ramp(totals.working_bytes))
             shares = []
             for call in calls(architecture, self.table.workload, phase):
                 own = self.totals_of_call(call)
-                beyond = correction.slowdown * float(own.sum_ns) + correction.byte_ns * float(own.moved_bytes)
-                shares.append((call.key, runs * (float(own.sum_ns) + beyond * ramp) / NS_PER_MS))
+                ns = float(own.sum_ns) + float(correction.beyond(own)) * ramp
+                shares.append((call.key, runs * ns / NS_PER_MS))
             breakdown += shares
             overhead_ms += runs * phases[phase] - sum(ms for _, ms in shares)
         breakdown.append((OVERHEAD, overhead_ms))

@@ -111,6 +111,7 @@ class Loaded:
             "latency_ns": sorted(kept)[len(kept) // 4],
             "iterations": len(samples),
             "interrupted": interrupted,
+            "stolen": round(stolen(samples), 4) if self.threads == 1 else 0.0,
             # Of fewer than nine a trend can't be told from noise
             "late_early_ratio": round(statistics.median(kept[-third:]) / statistics.median(kept[:third]), 4)
             if len(kept) >= 9
@@ -139,6 +140,12 @@ def iterate(run: Callable[[], None], launch_ms: float, least_iterations: int) ->
         samples.append((end - start, cpu_clock() - cpu))
         if end > until and len(samples) >= least_iterations:
             return samples
+
+
+def stolen(samples: list[tuple[int, int]]) -> float:
+    """Return the share of the time that others had the CPU, 0 to 1."""
+    wall = sum(wall for wall, _ in samples)
+    return max(0.0, 1 - sum(cpu for _, cpu in samples) / wall)
 
 
 def difference(output: Any, expected: Any) -> float:

@@ -100,8 +100,8 @@ class VectorisedLatency:
             columns = slice(place * _WIDTH, (place + 1) * _WIDTH)
             of_option = calls_of_part(self.space, frame, key, self._predictor.table.workload, phase)
             for index, run in of_option.items():
-                result[index, columns] = self._sum(run)
-        return result * frame.stacks[key.stack].repeats
+                result[index, columns] = self._sum(run, frame.stacks[key.stack].repeats)
+        return result
 
     def _of_frame(self, frame: Frame) -> Vector:
         workload = self._predictor.table.workload
@@ -114,8 +114,8 @@ class VectorisedLatency:
                 result[reads, columns] = around + (reads + 1) * memory
         return result
 
-    def _sum(self, run: list[Call]) -> Vector:
+    def _sum(self, run: list[Call], repeats: int = 1) -> Vector:
         result = np.zeros(_WIDTH)
         for call in run:
-            result += np.array(self._predictor.totals_of_call(call))
+            result += np.array(self._predictor.totals_of_call(call, repeats))
         return result

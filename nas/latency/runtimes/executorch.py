@@ -1,0 +1,170 @@
+"""ExecuTorch on the CPU through XNNPACK, as on phones: how it is exported is measured in docs/decisions/0008."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nas.latency.runtimes import Precision
+
+
+class ExecuTorch:
+    """Exports to a `.pte` with a static batch and length; what XNNPACK can't do runs on ExecuTorch's own kernels."""
+
+    precisions: tuple[Precision, ...] = ("fp32",)
+    suffix = ".pte"
+
+    def recipe(self, precision: Precision) -> str:  # noqa: ARG002
+        """Return the recipe: attention written out, splits as slices, means as products, constants folded."""
+        return "xnnpack-explicit-attention-slices-mean-product-folded"
+
+    def options(self, precision: Precision) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return nothing: a `.pte` says itself how it runs."""
+        return {}
+
+    def tolerance(self, precision: Precision) -> float:  # noqa: ARG002
+        """Return 10⁻³."""
+        return 1e-3
+
+    def version(self) -> str:
+        """Return the version of executorch; raise `InvalidInput` where it is not installed."""
+        try:
+            return version()
+        except metadata.PackageNotFoundError as error:
+            from nas.errors import InvalidInput
+
+            raise InvalidInput.of(
+                "device.runtime", "executorch", "an installed one", "pip install 'pocketformer[executorch]'"
+            ) from error
+
+    def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:  # noqa: ARG002
+        """Write the program."""
+        with warnings.catch_warnings():
+            # Between torch and ExecuTorch; nothing that a caller of ours can do about it
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+            warnings.filterwarnings("ignore", "This API is experimental and subject to change")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchao|executorch|torch\.")
+            path.write_bytes(_lowered(module, inputs, REWRITES))
+
+
+REWRITES = frozenset({"attention", "slices", "means", "fold"})
+"""What the recipe rewrites; `benchmarks/recipes.py` leaves some out to see what each is worth."""
+
+
+def _lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[str]) -> bytes:
+    """Return the program of a module, as a file holds it."""
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+    from executorch.exir.passes import MemoryPlanningPass
+    from executorch.exir.passes.constant_prop_pass import constant_prop_pass
+
+    with torch.no_grad(), _rewriting(rewrites):
+        program = torch.export.export(module.eval(), inputs, strict=False)
+    if "fold" in rewrites:  # masks and rotations, which depend on lengths alone
+        program = constant_prop_pass(program)
+    edge = to_edge_transform_and_lower(
+        program,
+        partitioner=[XnnpackPartitioner()],
+        # Checking costs time, and the dimension order is the default one everywhere
+        compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
+    )
+    # Inputs outside the planned memory: they are read where they lie, so that copying them is no part of the model
+    planning = MemoryPlanningPass(alloc_graph_input=False)
+    lowered = edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=planning))
+    return bytes(lowered.buffer)
+
+
+def _rewriting(rewrites: frozenset[str]) -> Any:
+    """Return a context in which functions that XNNPACK doesn't take are called as others that it does.
+
+    Each rewrite computes the same; without them a graph falls into many small pieces between ExecuTorch's kernels.
+    """
+    import torch
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
+
+    class Rewriting(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if "attention" in rewrites and func is functional.scaled_dot_product_attention:
+                return _attention(*args, **kwargs)
+            if "slices" in rewrites and func in {torch.Tensor.chunk, torch.chunk, torch.Tensor.split, torch.split}:
+                in_chunks = func in {torch.Tensor.chunk, torch.chunk}
+                return _slices(*args, **kwargs, in_chunks=in_chunks)
+            if "means" in rewrites and func is torch.Tensor.mean and kwargs == {"dim": -1, "keepdim": True}:
+                size = args[0].shape[-1]
+                return functional.linear(args[0], torch.full((1, size), 1 / size))
+            return func(*args, **kwargs)
+
+    return Rewriting()
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+    """Return softmax(q kᵀ / √E + mask) v of (B, H, T, E) and (B, H, S, E).
+
+    Masked scores get −10⁹ and not −∞: every query sees a key, so that no row need be looked at for having none.
+    """
+    import torch
+
+    b, h, t, e = q.shape
+    s = k.shape[2]
+    # Three dimensions: broadcasting products of four are copied first
+    scores = torch.bmm((q * e**-0.5).reshape(b * h, t, e), k.reshape(b * h, s, e).transpose(1, 2))
+    scores = scores.reshape(b, h, t, s)
+    if is_causal:
+        attn_mask = torch.ones(t, s, dtype=torch.bool).tril()
+    if attn_mask is not None:
+        scores = scores + torch.where(attn_mask, 0.0, -1e9)
+    weights = torch.softmax(scores, dim=-1).reshape(b * h, t, s)
+    return torch.bmm(weights, v.reshape(b * h, s, e)).reshape(b, h, t, e)
+
+
+def _slices(x: Tensor, parts: int | list[int], dim: int = 0, *, in_chunks: bool) -> tuple[Tensor, ...]:
+    """Return what `chunk` (into a number of parts) or `split` (into parts of a size, or of these sizes) returns."""
+    length = x.shape[dim]
+    if isinstance(parts, int):
+        size = -(-length // parts) if in_chunks else parts
+        parts = [min(size, length - start) for start in range(0, length, size)]
+    starts = [sum(parts[:index]) for index in range(len(parts))]
+    return tuple(x.narrow(dim, start, size) for start, size in zip(starts, parts, strict=True))
+
+
+# What runs on the device ---------------------------------------------------------------------------------------
+
+
+def version() -> str:
+    """Return the version of the runtime on the device."""
+    return metadata.version("executorch")
+
+
+class Session:
+    """A program loaded with its inputs in place. The bindings of ExecuTorch's wheel need torch for its tensors."""
+
+    def __init__(self, path: str, inputs: list[Any], threads: int, options: Mapping[str, Any]) -> None:  # noqa: ARG002
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This API is experimental and subject to change")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchao|executorch|torch\.")
+            import torch
+            from executorch.extension.pybindings import portable_lib
+        # The pool is the process's, and may only be replaced while no program is loaded
+        if portable_lib._threadpool_get_thread_count() != threads:
+            portable_lib._unsafe_reset_threadpool(threads)
+        self._inputs = [torch.from_numpy(array) for array in inputs]  # read where they lie: kept as long as the method
+        self._program = portable_lib._load_program(path)
+        self._method = self._program.load_method("forward")
+        self._method.set_inputs(self._inputs)
+
+    def run(self) -> None:
+        """Do one inference."""
+        self._method.execute()
+
+    def outputs(self) -> list[Any]:
+        """Return the outputs of the last inference, as arrays."""
+        return [output.numpy() for output in self._method.get_outputs()]
