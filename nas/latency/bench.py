@@ -78,14 +78,15 @@ class Bench:
         )
         self.names = tuple(sources)
         """The graphs, the sentinel left out."""
-        self._send(progress)
+        files = [self._directory / name for graph in self._graphs.values() for name in graph.files]
+        self._files = [PROBE, device_side(self._runtime), *files]
+        progress("send", 0, len(self._files))
+        self.send()
+        progress("send", len(self._files), len(self._files))
 
-    def _send(self, progress: Callable[[str, int, int], None]) -> None:
-        side = device_side(self._runtime)
-        files = [PROBE, side, *(self._directory / name for graph in self._graphs.values() for name in graph.files)]
-        progress("send", 0, len(files))
-        self._transport.push(files)
-        progress("send", len(files), len(files))
+    def send(self) -> None:
+        """Copy to the device what is not there."""
+        self._transport.push(self._files)
 
     @property
     def launches(self) -> dict[str, list[Launch]]:

@@ -127,11 +127,14 @@ def _persistently(bench: Bench, order: Sequence[str], count: Callable[[], None])
             count()
 
         try:
+            if tries:
+                bench.send()  # a device that was started anew may have lost its files
             bench.launch(list(left), on_launch)
         except MeasurementFailed as error:  # the device vanished, or the probe there was killed
             tries = 1 if len(left) < before else tries + 1
             if tries > (len(WAITS_S) if isinstance(error, DeviceLost) else 1):
-                raise type(error)(f"{error} {len(order) - len(left)} launches of this run are kept.") from error
+                kept = sum(map(len, bench.launches.values()))
+                raise type(error)(f"{str(error).rstrip('.')}. {kept} launches had been made by then.") from error
             time.sleep(WAITS_S[tries - 1])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.architecture import Architecture
-from nas.errors import InvalidInput
+from nas.errors import DeviceLost, InvalidInput
 from nas.latency.bench import PROTOCOL, Bench
 from nas.latency.campaign import off_level, run_campaign
 from nas.latency.device import Device
@@ -86,7 +87,8 @@ def measure(
                 progress=lambda done, total: tell("measure", done, total),
             )
         finally:
-            transport.clean_up()
+            with suppress(DeviceLost):  # said already, by what led here
+                transport.clean_up()
     calm_ns = campaign.calm_sentinel_ns
     off = None
     if reference is not None and off_level(calm_ns, reference.sentinel.calm_ns):

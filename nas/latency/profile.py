@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nas.architecture import Architecture
-from nas.errors import InvalidInput, MeasurementFailed
+from nas.errors import DeviceLost, InvalidInput, MeasurementFailed
 from nas.latency.bench import PROTOCOL, Bench
 from nas.latency.campaign import MOST_INVALID, Campaign, run_campaign
 from nas.latency.describe import describe
@@ -78,11 +79,14 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
         models = whole_models_of(space, workload, whole_models, seed)
         wanted = calls_of_space(space, workload)
         sources = _sources(wanted, models, workload)
-        bench = Bench(device, transport, sources, directory, journal=Journal(journal_path), progress=tell)
-        campaign = run_campaign(
-            bench, seed=seed, patience_s=patience_s, progress=lambda done, total: tell("measure", done, total)
-        )
-        after = describe(transport)
+        try:
+            bench = Bench(device, transport, sources, directory, journal=Journal(journal_path), progress=tell)
+            campaign = run_campaign(
+                bench, seed=seed, patience_s=patience_s, progress=lambda done, total: tell("measure", done, total)
+            )
+            after = describe(transport)
+        except DeviceLost as error:
+            raise DeviceLost(f"{error} They are kept: profile the device again to go on with them.") from error
         table = _table(space, workload, device, campaign, wanted, models)
         table = table.model_copy(
             update={
@@ -94,7 +98,8 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
         if raw is not None:
             shutil.copyfile(journal_path, raw)
         _refuse_disturbed(table, journal_path)
-        transport.clean_up()
+        with suppress(DeviceLost):  # the table is whole; what it leaves there, the next run of the same finds
+            transport.clean_up()
         remove(directory)
     return table
 

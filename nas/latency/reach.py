@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
-from nas.errors import InvalidInput
+from nas.errors import DeviceLost, InvalidInput
 from nas.latency.bench import runtime_version_at
 from nas.latency.describe import Description, describe
 from nas.latency.device import Device
@@ -34,7 +35,8 @@ def device_at(
                 transport, describe(transport), name=name, runtime_name=runtime_name, precision=precise, threads=threads
             )
         finally:
-            transport.clean_up()
+            with suppress(DeviceLost):  # said already, by what led here
+                transport.clean_up()
 
 
 def known_precision(runtime_name: str, precision: str) -> Precision:
