@@ -134,7 +134,8 @@ def _fit(of: Totals, t: Vector) -> Correction:
             best = (float(loss[pair]), pair, full[pair] * units)
     assert best is not None
     _, pair, numbers = best
-    return Correction(*map(float, numbers), lower_knee=float(lower[pair]), upper_knee=float(upper[pair]))
+    a, c, b, k, g = map(float, numbers)
+    return Correction(a, c, b, k, g, float(lower[pair]), float(upper[pair]))
 
 
 def _huber(x: Vector, y: Vector) -> tuple[Vector, Vector]:

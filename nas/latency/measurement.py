@@ -27,8 +27,8 @@ MOST_LATE_EARLY = 1.05
 WRONG_OUTPUT = "its output differs from torch's"
 CALM_SENTINEL = 1.10
 """A launch counts as taken in calm if the sentinel beside it was no further above its calm level …"""
-MOST_STOLEN = 0.10
-"""… and other processes had the CPU no more than this share of the time."""
+LEAST_UNINTERRUPTED = 3
+"""… and so many iterations passed without another process on the CPU: only those count in its figure."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,12 @@ class Measurement(StrictModel):
 
 def _calm(columns: dict[str, Any]) -> list[int]:
     """Return the indices of the launches that were taken in calm."""
-    pairs = zip(columns["sentinel_ratios"], columns["stolen"], strict=True)
-    return [i for i, (ratio, stolen) in enumerate(pairs) if ratio <= CALM_SENTINEL and stolen <= MOST_STOLEN]
+    launches = zip(columns["sentinel_ratios"], columns["iterations"], columns["interrupted"], strict=True)
+    return [
+        index
+        for index, (ratio, iterations, interrupted) in enumerate(launches)
+        if ratio <= CALM_SENTINEL and iterations - interrupted >= LEAST_UNINTERRUPTED
+    ]
 
 
 def _kept(columns: dict[str, Any], calm: Sequence[int]) -> list[int]:

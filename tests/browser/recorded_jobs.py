@@ -15,11 +15,12 @@ from nas.jobs.context import JobContext
 from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
-from nas.latency.plan import whole_models_of
+from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
-from nas.models import Call, build_model, sub_blocks
-from nas.models.space_blocks import sub_blocks_of_space
+from nas.models import build_model
+from nas.models.calls import calls
+from nas.models.space_calls import calls_of_space
 from nas.quality.datasets import dataset_info
 from nas.space import SearchSpace
 from nas.store.records import JobRecord, JobState, NewTrial, SkipReason, TrialOutcome, TrialState
@@ -69,15 +70,14 @@ def add_device(store: Store, space_name: str = "smoke", workload: Workload = WOR
 
 
 def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:
-    alone_ns = {
-        b.key: 4000 + macs_of_call(Call(b, "forward", workload.batch, workload.input_length)) // 5
-        for b in sub_blocks_of_space(space)
-    }
+    alone_ns = {call.key: 4000 + macs_of_call(call) // 5 for call in calls_of_space(space, workload)}
     whole_models = []
-    for index, architecture in enumerate(whole_models_of(space, 8, seed=0)):
-        sum_ns = sum(alone_ns[b.key] for b in sub_blocks(architecture))
-        measured = _measured(round(sum_ns * (1.03 if index % 2 else 0.97)))
-        whole_models.append(measured | {"architecture": architecture.to_dict()})
+    for index, architecture in enumerate(whole_models_of(space, workload, 8, seed=0)):
+        phases = {}
+        for phase in phase_runs(space.family, workload):
+            sum_ns = sum(alone_ns[call.key] for call in calls(architecture, workload, phase))
+            phases[phase] = _measured(round(sum_ns * (1.03 if index % 2 else 0.97)))
+        whole_models.append({"architecture": architecture.to_dict(), "phases": phases})
     return LatencyTable.from_dict(
         {
             "protocol": PROTOCOL,
@@ -86,7 +86,7 @@ def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> La
             "workload": workload.model_dump(),
             "space": space.name,
             "created_at": datetime.now(UTC).isoformat(),
-            "circumstances": {"cpu": 0, "duration_s": 1.0, "load_average": None},
+            "circumstances": {"cpu": 0, "duration_s": 1.0, "before": None, "after": None},
             "sentinel": {"readings_ns": [1_000_000], "calm_ns": 1_000_000},
             "entries": {key: _measured(ns) for key, ns in alone_ns.items()},
             "whole_models": whole_models,
@@ -95,7 +95,16 @@ def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> La
 
 
 def _measured(latency_ns: int) -> dict[str, Any]:
-    launch = Launch("graph", latency_ns, 50, 0, 1.0, 0.0, 1_000_000)
+    launch = Launch(
+        "graph",
+        latency_ns,
+        iterations=50,
+        interrupted=0,
+        stolen=0.0,
+        late_early_ratio=1.0,
+        difference=0.0,
+        sentinel_ns=1_000_000,
+    )
     return Measurement.of([launch] * 5, 1_000_000).model_dump(mode="json")
 
 

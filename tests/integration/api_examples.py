@@ -12,10 +12,11 @@ from nas.jobs.context import JobContext
 from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
-from nas.latency.plan import whole_models_of
+from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
-from nas.models import build_model, sub_blocks
-from nas.models.space_blocks import sub_blocks_of_space
+from nas.models import build_model
+from nas.models.calls import calls
+from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
 from nas.store.records import JobRecord, NewTrial, SkipReason, TrialOutcome, TrialState
 from nas.store.store import Store
@@ -127,11 +128,10 @@ def device_document(name: str = "bench-board") -> dict[str, Any]:
 def latency_table(device: str, space: SearchSpace, workload: Workload) -> dict[str, Any]:
     """Return a valid table as if measured: whole models run 5 % slower than their parts, and 2 µs longer."""
     latencies_ns = {
-        block: 3_000 + parameters_of_sub_block(block) * (2 if block.kind == "attention" else 1)
-        for block in sub_blocks_of_space(space)
+        call: 3_000 + parameters_of_sub_block(call.sub_block) * (2 if call.sub_block.kind == "attention" else 1)
+        for call in calls_of_space(space, workload)
     }
-    models = whole_models_of(space, count=8, seed=0)
-    whole_ns = {m.id: 2_000 + 1.05 * sum(latencies_ns[block] for block in sub_blocks(m)) for m in models}
+    phases = phase_runs(space.family, workload)
     table = LatencyTable(
         protocol=PROTOCOL,
         device=Device.from_dict(device_document(device)),
@@ -139,19 +139,37 @@ def latency_table(device: str, space: SearchSpace, workload: Workload) -> dict[s
         workload=workload,
         space=space.name,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        circumstances=Circumstances(cpu=0, duration_s=1.0, load_average=None),
-        sentinel=Sentinel(readings_ns=(1000,), calm_ns=1000),
-        entries={b.key: Entry(**_measured(b.key, ns).model_dump()) for b, ns in latencies_ns.items()},
+        circumstances=Circumstances(cpu=0, duration_s=1.0, before=None, after=None),
+        sentinel=Sentinel(readings_ns=(1_000_000,), calm_ns=1_000_000),
+        entries={c.key: Entry(**_measured(c.key, ns).model_dump()) for c, ns in latencies_ns.items()},
         whole_models=tuple(
-            WholeModel(architecture=m.to_dict(), **_measured(m.id, whole_ns[m.id]).model_dump()) for m in models
+            WholeModel(
+                architecture=model.to_dict(),
+                phases={
+                    phase: _measured(
+                        model.id, 2_000 + 1.05 * sum(latencies_ns[call] for call in calls(model, workload, phase))
+                    )
+                    for phase in phases
+                },
+            )
+            for model in whole_models_of(space, workload, count=8, seed=0)
         ),
     )
     return table.to_dict()
 
 
 def _measured(graph: str, latency_ns: float) -> Measurement:
-    launch = Launch(graph, round(latency_ns), 100, 0, 1.0, 0.0, 1000)
-    return Measurement.of([launch] * 5, 1000)
+    launch = Launch(
+        graph,
+        round(latency_ns),
+        iterations=100,
+        interrupted=0,
+        stolen=0.0,
+        late_early_ratio=1.0,
+        difference=0.0,
+        sentinel_ns=1_000_000,
+    )
+    return Measurement.of([launch] * 5, 1_000_000)
 
 
 def space_document(**encoder: Any) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """Real measurements with the real ONNX Runtime, on a space small enough to profile in seconds."""
 
+import ast
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import numpy
@@ -11,43 +16,41 @@ import onnxruntime
 import pytest
 import torch
 
+import nas.latency
 from nas.architecture import Architecture
-from nas.errors import InvalidInput, MeasurementFailed
-from nas.latency.bench import SENTINEL, Bench
+from nas.errors import Conflict, InvalidInput, MeasurementFailed
+from nas.latency.bench import PROBE, SENTINEL, Bench
+from nas.latency.campaign import LEAST_PASSES, run_campaign
 from nas.latency.device import this_machine
+from nas.latency.graphs import Graph, Source, WholePass, module_of
+from nas.latency.journal import Journal
 from nas.latency.measure import measure
 from nas.latency.predict import LatencyPredictor
 from nas.latency.profile import profile
-from nas.latency.runtimes import RUNTIMES, runtime
+from nas.latency.runtimes import device_side, runtime
 from nas.latency.table import LatencyTable, Sentinel
-from nas.latency.transports.this_machine import ThisMachine
-from nas.models import SubBlock, build_model, build_sub_block, example_input, sub_blocks
+from nas.latency.transports import transport_at
+from nas.latency.verify import fresh_models, verify
+from nas.models.calls import Call, calls, phases
+from nas.models.space_calls import calls_of_space
 from nas.space import Genotype, SearchSpace
 from nas.workload import Workload
 
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+from small_spaces import SMALL_SPACES, small_space, workload_of
+
 SMOKE = SearchSpace.bundled("smoke")
 WORKLOAD = Workload(input_length=32)
-KINDS = [
-    SubBlock.of("embedding", hidden_size=32, vocabulary_size=259, max_length=64, positions="sinusoidal"),
-    SubBlock.of("embedding", hidden_size=32, vocabulary_size=259, max_length=64, positions="learned"),
-    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="softmax", heads=4),
-    SubBlock.of("attention", hidden_size=32, norm_position="post", attention="linear", heads=4),
-    SubBlock.of(
-        "attention", hidden_size=32, norm_position="pre", attention="grouped-query", heads=4, key_value_heads=2
-    ),
-    SubBlock.of("feed_forward", hidden_size=32, norm_position="post", feed_forward_size=64, activation="gelu"),
-    SubBlock.of("feed_forward", hidden_size=32, norm_position="pre", feed_forward_size=64, activation="relu"),
-    SubBlock.of("head", hidden_size=32, norm_position="pre", outputs=35),
-    SubBlock.of("head", hidden_size=32, norm_position="post", outputs=35),
-    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="local", heads=4, window=8),
-    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="long-short", heads=4, kernel_size=5),
-    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="gated-convolution"),
-    SubBlock.of("attention", hidden_size=32, norm_position="pre", attention="low-rank", heads=4, rank=8, max_length=64),
-    SubBlock.of(
-        "attention", hidden_size=32, norm_position="pre", attention="softmax", heads=4, rotary=True, norm="rms"
-    ),
-    SubBlock.of("feed_forward", hidden_size=32, norm_position="pre", feed_forward_size=64, activation="swiglu"),
-]
+MODELS = 8
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    """A cache of our own: nobody else's unfinished profile is gone on with."""
+    directory = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(directory))
+        yield directory
 
 
 @pytest.fixture(scope="module")
@@ -56,25 +59,64 @@ def told() -> list[tuple[str, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def table(told) -> LatencyTable:
-    return profile(SMOKE, WORKLOAD, patience_s=15, progress=lambda *news: told.append(news))
+def raw(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("raw") / "raw.jsonl"
 
 
-def test_a_profile_holds_every_sub_block_and_whole_models_with_all_their_launches(table):
-    assert LatencyPredictor(table).coverage(SMOKE) == 1
-    assert len(table.whole_models) == 18
-    for measurement in (*table.entries.values(), *table.whole_models):
-        assert len(measurement.launches_ns) >= 5
+@pytest.fixture(scope="module")
+def table(told, raw, cache) -> LatencyTable:
+    return profile(
+        SMOKE, WORKLOAD, whole_models=MODELS, patience_s=20, raw=raw, progress=lambda *news: told.append(news)
+    )
+
+
+def measurements(table: LatencyTable):
+    yield from table.entries.values()
+    for model in table.whole_models:
+        yield from model.phases.values()
+
+
+def journalled(path: Path) -> list[tuple[str, int]]:
+    """(graph, nanoseconds) of every launch in a journal, the sentinel's left out."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    found = [line["launch"] for line in lines if "launch" in line]
+    return [(launch["graph"], launch["latency_ns"]) for launch in found if launch["graph"] != SENTINEL]
+
+
+def test_a_profile_holds_every_call_and_whole_models_with_all_their_launches(table):
+    assert set(table.entries) == {call.key for call in calls_of_space(SMOKE, WORKLOAD)}
+    assert len(table.whole_models) == MODELS
+    for measurement in measurements(table):
+        assert len(measurement.launches_ns) >= LEAST_PASSES
         assert measurement.difference < 1e-3
-    assert table.device == this_machine()
+        assert measurement.low_ns > 1_000
+    assert table.device == this_machine().model_copy(update={"name": table.device.name, "system": table.device.system})
     assert len(table.sentinel.readings_ns) > 50
+    assert table.circumstances.before is not None
+    assert table.circumstances.after is not None
+
+
+def test_the_raw_launches_are_those_of_the_table_and_carry_their_iterations(table, raw):
+    launches = Counter(name for name, _ in journalled(raw))
+    assert {key: launches[key] for key in table.entries} == {
+        key: len(entry.launches_ns) for key, entry in table.entries.items()
+    }
+    assert sum(launches.values()) == sum(len(measurement.launches_ns) for measurement in measurements(table))
+    lines = [json.loads(line) for line in raw.read_text().splitlines()]
+    assert all(line["launch"]["samples_ns"] for line in lines if "launch" in line)
+
+
+def test_nothing_is_left_of_a_profile_that_is_done(table, cache):
+    left = [path for kind in ("profiles", "devices") for path in (cache / "pocketformer" / kind).glob("profile-*")]
+    assert left == []
 
 
 def test_a_profile_tells_its_progress_phase_by_phase(table, told):
-    assert list(dict.fromkeys(phase for phase, _, _ in told)) == ["export", "measure"]
-    exported = [done for phase, done, _ in told if phase == "export"]
-    assert exported == list(range(1, len(exported) + 1))
-    assert all(0 < done <= total for _, done, total in told)
+    assert list(dict.fromkeys(phase for phase, _, _ in told)) == ["export", "send", "measure"]
+    for phase in ("export", "measure"):
+        counts = [done for name, done, _ in told if name == phase]
+        assert counts == list(range(len(counts)))
+    assert all(0 <= done <= total for _, done, total in told)
     assert told[-1][1] == told[-1][2]
 
 
@@ -84,7 +126,7 @@ def test_a_profile_is_read_back_equal_from_json(table):
 
 def test_whole_models_are_measured_in_the_order_given_and_near_their_prediction(table):
     wanted = [_alike(frame, 2) for frame in range(len(SMOKE.frames))]
-    found = measure([*wanted, wanted[0]], WORKLOAD, table.device, reference=table, patience_s=20)
+    found = measure([*wanted, wanted[0]], WORKLOAD, table.device, reference=table, patience_s=15)
     assert [m.architecture_id for m in found] == [a.id for a in (*wanted, wanted[0])]
     assert found[0] == found[-1]
     assert 0.2 < found[0].sentinel_ratio < 5
@@ -93,6 +135,16 @@ def test_whole_models_are_measured_in_the_order_given_and_near_their_prediction(
         # Wide, for the machine that tests run on is seldom calm; benchmarks/latency.py shows the real figures
         assert 0.5 < measured.latency_ms / predictor.predict(architecture).latency_ms < 2
         assert measured.valid or measured.reason
+
+
+def test_fresh_models_are_verified_against_the_table(table):
+    models = fresh_models(table, SMOKE, 3, seed=1)
+    found = verify(table, models, table.device, patience_s=8)
+    assert [row.architecture for row in found.rows] == models
+    for row in found.rows:
+        assert 0.5 < 1 + row.difference < 2
+        assert row.sum_ms > 0
+        assert row.macs_ms > 0
 
 
 def _alike(frame: int, depth: int) -> Architecture:
@@ -121,49 +173,235 @@ def test_a_device_that_is_not_this_machine_is_refused_naming_what_differs():
         profile(SMOKE, WORKLOAD, device=elsewhere)
 
 
-def test_an_input_longer_than_the_models_take_is_refused():
-    with pytest.raises(InvalidInput, match=r"workload\.input_length"):
-        profile(SMOKE, Workload(input_length=65))
+def test_a_decoder_is_measured_as_a_prefill_and_its_steps():
+    space = small_space("small-decoder")
+    workload = workload_of(space)
+    (found,) = measure([space.architecture(Genotype(0, dict.fromkeys(space.parts, (0,))))], workload, this_machine())
+    assert set(found.phases) == {"prefill", "step"}
+    assert found.latency_ms == pytest.approx(found.phases["prefill"] + workload.output_length * found.phases["step"])
+    assert min(found.phases.values()) > 0.001
 
 
-# Every runtime -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("space", "workload", "field"),
+    [
+        ("smoke", Workload(input_length=65), "input_length"),
+        ("smoke", Workload(input_length=8, output_length=1), "output_length"),
+        ("causal-decoder", Workload(input_length=120, output_length=1_000), "output_length"),
+        ("seq2seq", Workload(input_length=8, output_length=8_000), "output_length"),
+    ],
+)
+def test_a_workload_that_the_models_do_not_take_is_refused_before_anything_is_exported(space, workload, field, cache):
+    with pytest.raises(InvalidInput, match=rf"workload\.{field}"):
+        profile(SearchSpace.bundled(space), workload)
 
 
-@pytest.fixture(params=RUNTIMES)
-def bench(request, tmp_path) -> Bench:
-    return Bench(this_machine().model_copy(update={"runtime": request.param}), tmp_path)
+# Interrupted --------------------------------------------------------------------------------------------------------
+
+PROFILE = """
+import sys
+from pathlib import Path
+from nas.latency.profile import profile
+from nas.space import SearchSpace
+from nas.workload import Workload
+
+if __name__ == "__main__":
+    space, workload = SearchSpace.bundled("smoke"), Workload(input_length=32)
+    profile(space, workload, whole_models=6, patience_s=1, seed=int(sys.argv[1]))
+"""
 
 
-def test_a_runtime_computes_what_torch_computes_for_every_kind_of_sub_block_and_for_a_whole_model(bench):
-    for kind in KINDS:
-        bench.add_sub_block(kind, WORKLOAD)
-    bench.add_model("model", _alike(0, 1), WORKLOAD)
-    launches, sentinel_ns = bench.launch([bench.names], lambda: None)
-    assert [launch.graph for launch in launches] == [*(kind.key for kind in KINDS), "model"]
-    assert len(sentinel_ns) == 1 + 4  # before the first of 16 launches, then after each four
-    for launch in launches:
-        assert launch.difference < 1e-4, launch.graph
+def profile_anyhow(seed: int, raw: Path, progress) -> LatencyTable | None:
+    """As `PROFILE`; None where the machine is too busy for a table: every launch is in the raw file all the same."""
+    try:
+        return profile(SMOKE, WORKLOAD, whole_models=6, patience_s=1, seed=seed, raw=raw, progress=progress)
+    except MeasurementFailed as error:
+        if "too noisy" not in str(error):
+            raise
+        return None
+
+
+def _wait_for(condition, process: subprocess.Popen[bytes], seconds: float = 120.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_profile_that_was_killed_goes_on_where_it_was(cache, tmp_path):
+    script = tmp_path / "profile.py"
+    script.write_text(PROFILE)
+    places = cache / "pocketformer" / "profiles"
+
+    def journals() -> list[Path]:
+        return list(places.glob("*/journal.jsonl"))
+
+    process = subprocess.Popen([sys.executable, str(script), "5"], stderr=subprocess.PIPE)
+    try:
+        _wait_for(lambda: journals() and len(journalled_whole(journals()[0])) >= 20, process)
+        with pytest.raises(Conflict):
+            profile(SMOKE, WORKLOAD, whole_models=6, patience_s=1, seed=5)
+    finally:
+        process.kill()
+        process.wait()
+    journal = journals()[0]
+    first = journalled_whole(journal)
+    made = {path.name: path.stat().st_mtime_ns for path in journal.parent.glob("*.onnx")}
+    assert len(made) == 1 + len(calls_of_space(SMOKE, WORKLOAD)) + 6
+    told: list[tuple[str, int, int]] = []
+    unchanged: list[bool] = []
+
+    def progress(*news) -> None:
+        told.append(news)
+        if news[0] == "send":
+            now = {path.name: path.stat().st_mtime_ns for path in journal.parent.glob("*.onnx")}
+            unchanged.append(now == made)
+
+    raw = tmp_path / "raw.jsonl"
+    table = profile_anyhow(seed=5, raw=raw, progress=progress)
+    every = journalled(raw)
+    assert every[: len(first)] == first
+    assert min(Counter(name for name, _ in every).values()) >= LEAST_PASSES
+    if table is not None:
+        assert len(every) == sum(len(measurement.launches_ns) for measurement in measurements(table))
+        for key, entry in table.entries.items():
+            assert list(entry.launches_ns) == [latency for name, latency in every if name == key]
+    # Nothing was exported again, and counting went on from the launches that there were
+    assert [news for news in told if news[0] == "export"] == [("export", len(made), len(made))]
+    assert unchanged
+    assert all(unchanged)
+    assert next(done for phase, done, _ in told if phase == "measure") == len(first)
+
+
+def journalled_whole(path: Path) -> list[tuple[str, int]]:
+    """As `journalled`, of a file whose last line may be cut short."""
+    lines = path.read_text().splitlines(keepends=True)
+    found = [json.loads(line).get("launch") for line in lines if line.endswith("\n")]
+    return [(x["graph"], x["latency_ns"]) for x in found if x is not None and x["graph"] != SENTINEL]
+
+
+def test_a_probe_that_is_killed_is_started_again_and_no_finished_launch_is_lost(cache, tmp_path):
+    arrived: list[int] = []
+    killed: list[int] = []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if phase != "measure":
+            return
+        arrived.append(done)
+        if done in (15, 40):
+            (running,) = (cache / "pocketformer" / "devices").glob("profile-*/.running")
+            pid = int(running.read_text().splitlines()[0])
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    raw = tmp_path / "raw.jsonl"
+    table = profile_anyhow(seed=6, raw=raw, progress=progress)
+    assert len(set(killed)) == 2
+    every = journalled(raw)
+    # None was lost, and what had been done was not done again
+    assert arrived == list(range(len(every) + 1))
+    if table is not None:
+        assert len(every) == sum(len(measurement.launches_ns) for measurement in measurements(table))
+    first_passes = Counter(name for name, _ in every[: LEAST_PASSES * len(set(every_names(every)))])
+    assert set(first_passes.values()) == {LEAST_PASSES}
+
+
+def every_names(launches) -> list[str]:
+    return [name for name, _ in launches]
+
+
+# The bench ----------------------------------------------------------------------------------------------------------
+
+
+def a_bench(sources: dict[str, Source], directory: Path, **device) -> Bench:
+    machine = this_machine().model_copy(update=device)
+    transport = transport_at("local", "bench-" + directory.name.replace("_", "-").lower()[-60:])
+    return Bench(machine, transport, sources, directory, progress=lambda *_: None)
+
+
+def _kinds() -> dict[str, Source]:
+    """One call of every kind, method and type of attention, and both phases of a model of every family."""
+    found: dict[tuple, Source] = {}
+    for name in SMALL_SPACES:
+        space = small_space(name)
+        workload = workload_of(space)
+        for call in calls_of_space(space, workload):
+            settings = dict(call.sub_block.settings)
+            telling = ("attention", "positions", "norm", "norm_position", "activation", "tied", "shared", "rotary")
+            found[call.sub_block.kind, call.method, *(settings.get(each) for each in telling)] = call
+        # One layer of each, and of an encoder that is read three times
+        architecture = max(space.enumerate(), key=lambda a: (sum(len(s.layers) for _, s in a.stacks), a.id))
+        for phase in phases(space.family):
+            found[name, phase] = WholePass(architecture, workload, phase)
+    return {source.key: source for source in found.values()}
+
+
+def test_onnx_runtime_computes_what_torch_computes_for_every_kind_of_call_and_phases_of_whole_models(tmp_path):
+    kinds = _kinds()
+    bench = a_bench(kinds, tmp_path)
+    assert bench.names == tuple(kinds)
+    assert SENTINEL not in bench.names
+    assert {source.method for source in kinds.values() if isinstance(source, Call)} == {
+        "forward",
+        "prefill",
+        "step",
+        "prepare",
+    }
+    counted: list[None] = []
+    bench.launch(bench.names, lambda: counted.append(None))
+    assert len(counted) == len(kinds)
+    readings = bench.journal.readings_ns
+    assert len(readings) == 1 + -(-len(kinds) // 4)  # before the first launch, then after each four
+    for name, (launch,) in bench.launches.items():
+        assert launch.graph == name
+        assert launch.difference < 1e-4, name
         assert launch.latency_ns > 0
         assert launch.iterations >= 5
-        assert launch.sentinel_ns in sentinel_ns
+        assert launch.sentinel_ns in readings
 
 
-def test_a_wrong_output_is_noticed(bench, tmp_path):
-    bench.add_sub_block(KINDS[2], WORKLOAD)
-    (expected,) = (path for path in tmp_path.glob("*.out.npy") if path.name.startswith("00001"))
-    numpy.save(expected, numpy.load(expected) + 0.01)
-    launches, _ = bench.launch([bench.names], lambda: None)
-    assert launches[0].difference > 1e-3
+SOFTMAX = calls(_alike(0, 1), WORKLOAD, "prefill")[1]
 
 
-def test_a_probe_that_fails_is_reported_in_its_own_words(bench, tmp_path):
-    bench.add_sub_block(KINDS[0], WORKLOAD)
-    next(path for path in tmp_path.glob("00001*") if ".npy" not in path.name).write_bytes(b"no model")
-    with pytest.raises(MeasurementFailed, match="00001"):
-        bench.launch([bench.names], lambda: None)
+def test_a_wrong_output_is_noticed(tmp_path):
+    a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    path = tmp_path / Graph.named(SOFTMAX.key, ".onnx").expected
+    with numpy.load(path) as file:
+        right = file["0"]
+    path.unlink()  # not the file that the transport has linked
+    numpy.savez(path, **{"0": right + 0.01})
+    bench = a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    bench.launch(bench.names, lambda: None)
+    assert bench.launches[SOFTMAX.key][0].difference > 1e-3
 
 
-# ONNX Runtime --------------------------------------------------------------------------------------------------------
+def test_a_graph_that_can_not_be_run_ends_the_campaign_in_the_words_of_the_runtime(tmp_path):
+    a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    (tmp_path / Graph.named(SOFTMAX.key, ".onnx").model).write_bytes(b"no model")
+    bench = a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    with pytest.raises(MeasurementFailed, match=r"INVALID_PROTOBUF.*0 launches of this run are kept"):
+        run_campaign(bench, seed=0, patience_s=0, progress=lambda *_: None)
+
+
+def test_a_device_with_another_version_of_the_runtime_is_noticed(tmp_path):
+    bench = a_bench({SOFTMAX.key: SOFTMAX}, tmp_path, runtime_version="0.1")
+    with pytest.raises(MeasurementFailed, match=r"the device has 0\.1"):
+        bench.launch(bench.names, lambda: None)
+
+
+def test_the_journal_of_a_bench_goes_on_in_another_process(tmp_path):
+    bench = a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    bench.journal = Journal(tmp_path / "journal.jsonl")
+    for _ in range(2):
+        bench.launch(bench.names, lambda: None)
+    again = a_bench({SOFTMAX.key: SOFTMAX}, tmp_path)
+    again.journal = Journal(tmp_path / "journal.jsonl")
+    assert again.launches == bench.launches
+    assert len(again.launches[SOFTMAX.key]) == 2
+
+
+# ONNX Runtime -------------------------------------------------------------------------------------------------------
 
 
 def test_no_fusion_of_onnx_runtime_joins_two_sub_blocks(tmp_path):
@@ -196,52 +434,64 @@ def _check_fusions(space, stack, layers, tmp_path):
         }
     )
     assert architecture in space
-    blocks = sub_blocks(architecture)
-    whole = _operators(build_model(architecture), example_input(blocks[0], WORKLOAD), tmp_path)
-    parts = [_operators(build_sub_block(b), example_input(b, WORKLOAD), tmp_path) for b in blocks]
+    whole = _operators(WholePass(architecture, WORKLOAD, "prefill"), tmp_path)
+    parts = [_operators(call, tmp_path) for call in calls(architecture, WORKLOAD, "prefill")]
     assert whole == sorted(operator for part in parts for operator in part)
 
 
-def _operators(module: torch.nn.Module, example: torch.Tensor, directory: Path) -> list[str]:
-    """Return the operators that are left when ONNX Runtime has optimised the module's graph."""
+def _operators(source: Source, directory: Path) -> list[str]:
+    """Return the operators that are left when ONNX Runtime has optimised a graph."""
     recipe = runtime("onnxruntime")
-    recipe.export(module, example, directory / "in.onnx")
+    with torch.inference_mode(False):
+        recipe.export(*module_of(source), directory / "in.onnx", "fp32")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(directory / "out.onnx")
     options.log_severity_level = 3
     onnxruntime.InferenceSession(
-        str(directory / "in.onnx"), options, providers=["CPUExecutionProvider"], **recipe.session_options
+        str(directory / "in.onnx"), options, providers=["CPUExecutionProvider"], **recipe.options("fp32")
     )
     graph = onnx.load(directory / "out.onnx").graph
     return sorted(node.op_type for node in graph.node if node.op_type != "Constant")
 
 
-def test_the_probe_needs_nothing_of_this_project(tmp_path):
-    probe = runtime("onnxruntime").probe
-    imported = {
-        line.split()[1].split(".")[0]
-        for line in probe.read_text().splitlines()
-        if line.startswith(("import ", "from "))
-    }
-    assert imported - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+# The device's side --------------------------------------------------------------------------------------------------
+
+
+def _imported(path: Path) -> set[str]:
+    """What a file imports when it is loaded, by the first part of its name."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def test_what_is_sent_to_a_device_needs_nothing_of_this_project():
+    assert _imported(PROBE) == {"numpy"}
+    assert _imported(device_side(runtime("onnxruntime"))) == {"onnxruntime"}
+    for path in (Path(nas.latency.__file__).parent / "runtimes").glob("*.py"):
+        if path.name != "__init__.py":
+            assert _imported(path) <= {path.stem, "numpy", "executorch", "torch", "onnxruntime"}
+
+
+def test_the_probe_runs_where_there_is_no_nas_and_says_what_it_misses(tmp_path):
     moved = tmp_path / "moved.py"
-    moved.write_bytes(probe.read_bytes())
-    ended = subprocess.run([sys.executable, str(moved), str(tmp_path)], capture_output=True, text=True, check=False)
+    moved.write_bytes(PROBE.read_bytes())
+    side = device_side(runtime("onnxruntime"))
+    (tmp_path / side.name).write_bytes(side.read_bytes())
+    argv = [sys.executable, "-I", str(moved), str(tmp_path)]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "plan.json" in ended.stderr
+    told = subprocess.run([*argv, side.name], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert json.loads(told.stdout) == {"start": {"cpu": None, "runtime_version": onnxruntime.__version__}}
 
 
-def test_a_probe_that_takes_too_long_is_stopped(tmp_path):
-    sleeper = tmp_path / "sleeper.py"
-    sleeper.write_text("import time\nprint('{}', flush=True)\ntime.sleep(60)\n")
-    with pytest.raises(MeasurementFailed, match="not done after 0 s"):
-        ThisMachine().run(sleeper, tmp_path, lambda line: None, timeout_s=0.3)
-
-
-def test_the_sentinel_is_no_graph_of_the_bench(bench):
-    assert SENTINEL not in bench.names
-
-
-def test_a_space_of_decoders_is_refused_before_anything_is_exported():
-    space = SearchSpace.bundled("causal-decoder")
-    with pytest.raises(InvalidInput, match="family encoder"):
-        profile(space, Workload(input_length=8, output_length=4))
+def test_a_program_that_takes_too_long_is_stopped(tmp_path):
+    (tmp_path / "sleeper.py").write_text("import time\nprint('{}', flush=True)\ntime.sleep(60)\n")
+    with transport_at("local", "sleeper") as transport:
+        transport.push([tmp_path / "sleeper.py"])
+        with pytest.raises(MeasurementFailed, match=r"not done after 0\.5 s"):
+            transport.run([*transport.python, "sleeper.py"], lambda _: None, timeout_s=0.5)
+        transport.clean_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
 from importlib import metadata
@@ -50,14 +51,14 @@ class ExecuTorch:
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             warnings.filterwarnings("ignore", "This API is experimental and subject to change")
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchao|executorch|torch\.")
-            path.write_bytes(_lowered(module, inputs, REWRITES))
+            path.write_bytes(lowered(module, inputs, REWRITES))
 
 
-REWRITES = frozenset({"attention", "slices", "means", "fold"})
+REWRITES = frozenset({"attention", "slices", "means", "linear attention", "fold"})
 """What the recipe rewrites; `benchmarks/recipes.py` leaves some out to see what each is worth."""
 
 
-def _lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[str]) -> bytes:
+def lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[str]) -> bytes:
     """Return the program of a module, as a file holds it."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -65,8 +66,9 @@ def _lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[
     from executorch.exir.passes import MemoryPlanningPass
     from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)  # what is folded must not ask for gradients
     with torch.no_grad(), _rewriting(rewrites):
-        program = torch.export.export(module.eval(), inputs, strict=False)
+        program = torch.export.export(frozen, inputs, strict=False)
     if "fold" in rewrites:  # masks and rotations, which depend on lengths alone
         program = constant_prop_pass(program)
     edge = to_edge_transform_and_lower(
@@ -101,9 +103,29 @@ def _rewriting(rewrites: frozenset[str]) -> Any:
             if "means" in rewrites and func is torch.Tensor.mean and kwargs == {"dim": -1, "keepdim": True}:
                 size = args[0].shape[-1]
                 return functional.linear(args[0], torch.full((1, size), 1 / size))
+            if "linear attention" in rewrites:
+                if func in {torch.Tensor.__matmul__, torch.Tensor.matmul, torch.matmul} and _alike(*args):
+                    return _product(*args)
+                if func is functional.elu and kwargs.get("alpha") == 1:
+                    return functional.relu(args[0]) + (torch.exp(-functional.relu(-args[0])) - 1)
+                if func is torch.Tensor.sum and kwargs == {"dim": -2} and args[0].dim() == 4:
+                    b, h, t, e = args[0].shape
+                    return _product(torch.ones(b, h, 1, t), args[0]).reshape(b, h, e)
             return func(*args, **kwargs)
 
     return Rewriting()
+
+
+def _alike(x: Tensor, y: Tensor) -> bool:
+    return x.dim() == y.dim() == 4 and x.shape[:2] == y.shape[:2]
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """Return the product of (B, H, N, K) and (B, H, K, M): as of three dimensions, with nothing to copy."""
+    import torch
+
+    b, h, n, k = x.shape
+    return torch.bmm(x.reshape(b * h, n, k), y.reshape(b * h, k, y.shape[3])).reshape(b, h, n, y.shape[3])
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
@@ -113,17 +135,12 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None,
     """
     import torch
 
-    b, h, t, e = q.shape
-    s = k.shape[2]
-    # Three dimensions: broadcasting products of four are copied first
-    scores = torch.bmm((q * e**-0.5).reshape(b * h, t, e), k.reshape(b * h, s, e).transpose(1, 2))
-    scores = scores.reshape(b, h, t, s)
+    scores = _product(q * q.shape[3] ** -0.5, k.transpose(2, 3))
     if is_causal:
-        attn_mask = torch.ones(t, s, dtype=torch.bool).tril()
+        attn_mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
     if attn_mask is not None:
         scores = scores + torch.where(attn_mask, 0.0, -1e9)
-    weights = torch.softmax(scores, dim=-1).reshape(b * h, t, s)
-    return torch.bmm(weights, v.reshape(b * h, s, e)).reshape(b, h, t, e)
+    return _product(torch.softmax(scores, dim=-1), v)
 
 
 def _slices(x: Tensor, parts: int | list[int], dim: int = 0, *, in_chunks: bool) -> tuple[Tensor, ...]:
