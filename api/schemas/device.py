@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from api.schemas.problem import Answer
+from nas.latency.runtimes import Precision
 
 
 class TableErrors(Answer):
@@ -30,7 +31,7 @@ class TableSummary(Answer):
     created_at: datetime
     fingerprint: str = Field(description="Of the device when it was measured; other fingerprints do not compare.")
     protocol: int = Field(description="Version of the measuring procedure.")
-    entries: int
+    entries: int = Field(description="Calls of sub-blocks that were measured.")
     invalid_entries: int = Field(description="Entries that never settled; they are kept, and never used.")
     whole_models: int
     errors: TableErrors
@@ -46,16 +47,20 @@ class DeviceSummary(Answer):
     """A device: hardware, runtime, threads, precision and clock, with its latency tables."""
 
     name: str
+    address: str = Field(
+        description="How the machine that profiled it reaches it; the fingerprint does not count it.",
+        examples=["local", "ssh://pi@raspberrypi.local", "adb://0123456789"],
+    )
     hardware: str
     cores: int
     memory_mb: int | None
-    runtime: str
+    runtime: str = Field(examples=["onnxruntime", "executorch", "torch"])
     runtime_version: str
     threads: int
-    precision: str
+    precision: Precision = Field(description="`int8-dynamic`: weights of matrix products as 8-bit integers.")
     clock: str
     system: str
-    fingerprint: str
+    fingerprint: str = Field(description="SHA-256 of what changes a latency; name and address are not among it.")
     tables: list[TableSummary]
 
 

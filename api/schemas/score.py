@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.problem import Answer
+from nas.models.calls import Phase
 from nas.workload import Workload
 
 
@@ -33,8 +34,15 @@ class PredictedLatency(Answer):
     latency_ms: float
     lower_ms: float
     upper_ms: float
+    phases_ms: dict[Phase, float] = Field(
+        description="One `prefill`, which reads the input, and where a step writes each token, one `step`: "
+        "`latency_ms` is the prefill and as many steps as tokens are written.",
+        examples=[{"prefill": 1.9, "step": 0.31}],
+    )
     table_version: int
-    breakdown: list[SubBlockLatency] = Field(description="In order of execution; adds up to `latency_ms`.")
+    breakdown: list[SubBlockLatency] = Field(
+        description="In order of execution, those of a step times the steps, `overhead` last; adds up to `latency_ms`."
+    )
 
 
 class Score(Answer):

@@ -28,11 +28,11 @@ from nas.errors import InvalidInput
 LEAST_MODELS = 6
 LEAST_SHARE = 0.25
 """Of the sum alone: no prediction is below it, whatever the fit says of models unlike those it saw."""
-_KNEES = 15
+_KNEES = 11
 """Grid points for the knees, from the smallest to the largest bytes measured."""
 _HUBER = 0.02
 """A relative error above this weighs in by its size, not by its square: one bad model can't bend the fit."""
-_HUBER_STEPS = 8
+_HUBER_STEPS = 6
 _NEVER_QUICKER = [(0, 1, *some) for count in range(4) for some in combinations((2, 3, 4), count)]
 """Which of a, c, b, k, g a fit uses: of all these the best whose last three are not below zero counts."""
 _RIDGE = 1e-3

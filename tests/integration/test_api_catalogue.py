@@ -19,6 +19,20 @@ from nas.workload import Workload
 
 WORKLOAD = Workload(input_length=16)
 SPACE = SearchSpace.bundled("smoke").for_task(TaskShape(259, 35, 16))
+SMALL_DECODER = {
+    "schema": "pocketformer/search-space/1",
+    "name": "small-decoder",
+    "family": "decoder",
+    "task_shape": {"vocabulary_size": 259, "outputs": 259, "max_length": 13},
+    "decoder": {
+        "depth": [1, 2, 3],
+        "hidden_size": [16, 32],
+        "positions": ["rotary"],
+        "norm_position": ["pre"],
+        "activation": ["gelu"],
+        "layer": {"attention": {"softmax": {"heads": [2, 4]}}, "feed_forward_ratio": [1, 2]},
+    },
+}
 
 
 class TestSearchSpaces:
@@ -88,7 +102,12 @@ class TestDevices:
         assert (first.status_code, again.status_code) == (201, 200)
         assert first.json() == again.json()
         assert first.json()["tables"] == []
+        assert (first.json()["address"], first.json()["precision"]) == ("local", "fp32")
         assert len(first.json()["fingerprint"]) == 64
+        moved = service.client.post("/v1/devices", json=device_document("twice") | {"address": "ssh://pi@board"})
+        assert moved.json() == first.json() | {"address": "ssh://pi@board"}  # the fingerprint stays
+        quantised = service.client.post("/v1/devices", json=device_document("twice") | {"precision": "int8-dynamic"})
+        assert quantised.json()["fingerprint"] != first.json()["fingerprint"]
         changed = service.client.post("/v1/devices", json=device_document("twice") | {"threads": 2})
         assert changed.status_code == 201
         assert changed.json()["fingerprint"] != first.json()["fingerprint"]
@@ -98,6 +117,8 @@ class TestDevices:
         answer = service.client.post("/v1/devices", json=device_document("Phone!") | {"threads": 0})
         assert "greater than or equal to 1" in error_of(answer, "threads")["allowed"]
         assert error_of(answer, "name")["value"] == "'Phone!'"
+        answer = service.client.post("/v1/devices", json=device_document("phone") | {"precision": "int4"})
+        assert "int8-dynamic" in error_of(answer, "precision")["allowed"]
         assert service.rows() == before
 
     def test_each_table_is_the_next_version_and_comes_back_as_it_was_sent(
@@ -188,6 +209,29 @@ class TestScore:
         assert latency["lower_ms"] <= latency["latency_ms"] <= latency["upper_ms"]
         total = sum(row["latency_ms"] for row in latency["breakdown"])
         assert total == pytest.approx(latency["latency_ms"])
+        assert latency["phases_ms"] == {"prefill": latency["latency_ms"]}
+
+    def test_a_decoder_takes_one_prefill_and_as_many_steps_as_tokens(self, service: Service) -> None:
+        space = SearchSpace.from_document(SMALL_DECODER)
+        workload = Workload(input_length=8, output_length=5)
+        assert service.client.post("/v1/devices", json=device_document("writer")).status_code == 201
+        table = latency_table("writer", space, workload)
+        answer = service.client.post("/v1/devices/writer/latency-tables", json=table)
+        assert answer.status_code == 201, answer.text
+        body = {
+            "architecture": space.sample(random.Random(3)).to_dict(),
+            "workload": workload.model_dump(),
+            "devices": ["writer"],
+        }
+        latency = service.client.post("/v1/score", json=body).json()["latency"]["writer"]
+        phases_ms = latency["phases_ms"]
+        assert set(phases_ms) == {"prefill", "step"}
+        assert phases_ms["prefill"] != phases_ms["step"]
+        assert latency["latency_ms"] == pytest.approx(phases_ms["prefill"] + 5 * phases_ms["step"])
+        assert sum(row["latency_ms"] for row in latency["breakdown"]) == pytest.approx(latency["latency_ms"])
+        other = body | {"workload": {"input_length": 8, "output_length": 4}}
+        error = error_of(service.client.post("/v1/score", json=other), "devices[0]")
+        assert "--input-length 8 --output-length 4" in error["next_step"]
 
     def test_a_score_writes_nothing(self, service: Service) -> None:
         before = service.rows()

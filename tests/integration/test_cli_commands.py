@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -18,8 +19,9 @@ import yaml
 from cli_runner import Run, examples, nas
 
 from nas.cli.server_process import ServerProcess
-from nas.costs import cost_names
+from nas.costs import cost_names, costs_of
 from nas.space import SearchSpace
+from nas.workload import Workload
 
 LATENCY = "latency_ms@this-machine"
 WORKLOAD = ("--space", "smoke", "--input-length", 64)
@@ -43,12 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("commands")
     here, surroundings = Path.cwd(), dict(os.environ)
     os.chdir(folder)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # an interrupted profile of another test is not ours
     (folder / "job.yaml").write_text(yaml.safe_dump(JOB))
     (folder / "data").mkdir()
     with ServerProcess(folder / "data/pocketformer.db", folder / "serve.log", port=0, processes=1) as server:
         os.environ["POCKETFORMER_URL"] = server.url
         try:
             _measure(folder)
+            _write_rows(folder / "rows.csv")
             _succeed(nas("jobs", "submit", "job.yaml", "--watch"))
             _succeed(nas("jobs", "config", "--out", "knee.yaml", "--weights", "knee.safetensors"))
             yield folder
@@ -66,6 +70,19 @@ def _measure(folder: Path) -> None:
             return
         assert run.code == 1, run.err
     pytest.fail(run.err)
+
+
+def _write_rows(file: Path) -> None:
+    """Write every architecture of the smoke space with a latency that follows its size, as `device fit` reads it."""
+    rng = random.Random(0)
+    every = list(SearchSpace.bundled("smoke").enumerate())
+    rng.shuffle(every)
+    with file.open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["architecture", "latency_ms"])
+        for architecture in every:
+            latency_ms = 0.1 + 1e-7 * costs_of(architecture, Workload(input_length=64)).macs
+            writer.writerow([json.dumps(architecture.to_dict()), latency_ms * rng.gauss(1, 0.01)])
 
 
 def _succeed(run: Run) -> Run:
@@ -86,19 +103,19 @@ def test_a_profile_is_kept_and_written_as_a_file(folder: Path) -> None:
     assert "mean error" in shown
 
 
-def test_a_table_measured_elsewhere_is_added_with_its_device(folder: Path) -> None:
+def test_a_table_measured_elsewhere_is_imported_with_its_device(folder: Path) -> None:
     other = f"sqlite:///{folder / 'other.db'}"
-    added = _succeed(nas("device", "add", "table.json", "--database", other, "--json")).json
+    added = _succeed(nas("device", "import", "table.json", "--database", other, "--json")).json
     assert added["version"] == 1
-    assert nas("device", "add", "table.json", "--database", other, "--json").json["version"] == 2
+    assert nas("device", "import", "table.json", "--database", other, "--json").json["version"] == 2
     assert nas("device", "show", "this-machine", "--database", other, "--json").json["tables"][0] == added
 
 
-def test_a_device_alone_can_be_added(folder: Path) -> None:
+def test_a_device_alone_can_be_imported(folder: Path) -> None:
     device = nas("device", "show", "this-machine", "--json").json
     file = folder / "device.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in device.items() if k not in ("tables", "fingerprint")}))
-    added = _succeed(nas("device", "add", file, "--database", f"sqlite:///{folder / 'third.db'}", "--json")).json
+    added = _succeed(nas("device", "import", file, "--database", f"sqlite:///{folder / 'third.db'}", "--json")).json
     assert added["fingerprint"] == device["fingerprint"]
     assert added["tables"] == []
 
@@ -342,15 +359,32 @@ def test_a_search_is_the_same_with_and_without_a_server(folder: Path) -> None:
 
 SHOWN_ELSEWHERE = ("nas demo", "nas serve", "nas worker")
 """Started as processes of their own in other tests."""
+ANOTHER_DEVICE = ("ssh://", "adb://")
+"""Addresses of devices that aren't here. The contract suite of the transports reaches real servers of both."""
 
 
-@pytest.mark.parametrize("line", [line for line in examples() if not line.startswith(SHOWN_ELSEWHERE)])
+def runnable_examples() -> list[str]:
+    """Return the examples that need neither another device nor a process of their own."""
+    elsewhere = [line for line in examples() if any(f" {scheme}" in line for scheme in ANOTHER_DEVICE)]
+    assert all("--address" in line for line in elsewhere)
+    return [line for line in examples() if not line.startswith(SHOWN_ELSEWHERE) and line not in elsewhere]
+
+
+def test_only_profiles_of_other_devices_are_left_out_of_the_examples_that_are_run() -> None:
+    left_out = {line for line in examples() if not line.startswith(SHOWN_ELSEWHERE)} - set(runnable_examples())
+    assert {tuple(shlex.split(line)[:3]) for line in left_out} == {("nas", "device", "profile")}
+    assert {next(s for s in ANOTHER_DEVICE if s in line) for line in left_out} == set(ANOTHER_DEVICE)
+
+
+@pytest.mark.parametrize("line", runnable_examples())
 def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
     if "cancel" in line:
         (folder / "long.yaml").write_text(yaml.safe_dump({**JOB, "name": "long", "budget": {"trials": 400}}))
         _succeed(nas("jobs", "submit", "long.yaml"))
+    elif "device compare" in line:
+        _succeed(nas("device", "import", "table.json"))  # so that there are two versions
     elif not (folder / "knee.yaml").exists():
         shutil.copy(folder / "found/knee.yaml", folder)
-    run = nas(*shlex.split(line.replace("text-encoder", "smoke"))[1:])
+    run = nas(*shlex.split(line.replace("text-encoder", "smoke").replace("--models 40", "--models 3"))[1:])
     measures = " verify " in line or "--verify" in line
     assert run.code == 0 or (measures and run.code == 1 and "error:" not in run.err), run.out + run.err

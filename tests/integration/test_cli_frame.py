@@ -27,7 +27,7 @@ EXPECTED = {
     "export",
     *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel")),
     *(f"space {name}" for name in ("list", "show")),
-    *(f"device {name}" for name in ("list", "show", "profile", "verify", "add")),
+    *(f"device {name}" for name in ("list", "show", "profile", "verify", "compare", "export", "import", "fit")),
 }
 
 
