@@ -142,7 +142,10 @@ def verified(table: LatencyTable, architectures: list[Architecture], seed: int) 
 
 
 def verification_document(verification: Verification, tolerance: float) -> dict[str, Any]:
-    """Return a verification as plain JSON values; a row agrees if it is no further off than the tolerance."""
+    """Return a verification as plain JSON values; a row agrees if it is no further off than the tolerance.
+
+    Rows whose measurement was disturbed say nothing of the table; without any other it does not agree.
+    """
     from dataclasses import asdict
     from math import isnan
 
@@ -164,8 +167,9 @@ def verification_document(verification: Verification, tolerance: float) -> dict[
         }
         for row in verification.rows
     ]
-    report: dict[str, Any] = {"agrees": all(row["agrees"] for row in rows), "models": rows}
+    report: dict[str, Any] = {"agrees": False, "models": rows}
     if verification.valid:
+        report["agrees"] = all(row["agrees"] for row in rows if row["valid"])
         report["inside_share"] = verification.inside_share
         kinds: dict[str, Accuracy] = {
             "prediction": verification.prediction,

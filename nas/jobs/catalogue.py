@@ -155,7 +155,7 @@ def find_table(
 
 
 def _named(table: LatencyTableRecord) -> str:
-    old = table.summary.get("protocol") != PROTOCOL
+    old = table.summary.get("protocol", PROTOCOL) != PROTOCOL
     return table.workload_key + (" by an earlier measuring protocol" if old else "")
 
 

@@ -99,7 +99,7 @@ def tables_at(store: Store, device: str, workload: Workload) -> list[LatencyTabl
     Raises `NotFound` for an unknown device.
     """
     tables = (t for t in store.latency_tables(device) if t.workload_key == workload.key)
-    return sorted((t for t in tables if t.summary.get("protocol") == PROTOCOL), key=lambda t: -t.version)
+    return sorted((t for t in tables if t.summary.get("protocol", PROTOCOL) == PROTOCOL), key=lambda t: -t.version)
 
 
 _predictors: OrderedDict[tuple[str, str, int], LatencyPredictor] = OrderedDict()

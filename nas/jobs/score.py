@@ -66,7 +66,10 @@ def _latency(store: Store, architecture: Architecture, workload: Workload, devic
     except NotFound as error:
         known = ", ".join(str(d["name"]) for d in store.devices()) or "none yet"
         raise InvalidInput.of(field, device, known, "name one of these devices, or add it first") from error
-    reason = "it has no table for this workload"
+    reason = (
+        f"measure one: nas device profile {device} --space NAME --batch {workload.batch} "
+        f"--input-length {workload.input_length} --output-length {workload.output_length}"
+    )
     for record in tables_at(store, device, workload):
         try:
             prediction = predictor_of(store, device, record.version).predict(architecture)
@@ -78,8 +81,7 @@ def _latency(store: Store, architecture: Architecture, workload: Workload, devic
         field,
         f"{device} at {workload.key}",
         "a device whose latency table covers the architecture at this workload",
-        f"{reason}; measure one: nas device profile {device} --space NAME --batch {workload.batch} "
-        f"--input-length {workload.input_length} --output-length {workload.output_length}",
+        reason,
     )
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from nas.errors import InvalidInput
 
 LEAST_MODELS = 6
+"""For a fit. A predictor needs one more, since it fits without each in turn."""
 LEAST_SHARE = 0.25
 """Of the sum alone: no prediction is below it, whatever the fit says of models unlike those it saw."""
 _KNEES = 11

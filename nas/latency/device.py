@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,16 +14,27 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from nas.documents import StrictModel, validate
+from nas.errors import InvalidInput
 from nas.latency.runtimes import Precision, runtime
 
 Text = Annotated[str, Field(min_length=1, max_length=300)]
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _CHANGES_THE_NUMBER = ("hardware", "runtime", "runtime_version", "threads", "precision", "clock")
+
+
+def check_name(name: str) -> str:
+    """Return the name of a device; raise `InvalidInput` if none can have it."""
+    if re.fullmatch(NAME, name) is None:
+        raise InvalidInput.of(
+            "device.name", name, "a–z, 0–9 and -, beginning with a letter or digit, at most 63", "give it another name"
+        )
+    return name
 
 
 class Device(StrictModel):
     """Hardware, runtime, threads, precision and clock: change one, and every latency must be measured anew."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     hardware: Text
     """CPU model and instruction set."""
     cores: Annotated[int, Field(ge=1, le=4096)]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.architecture import Architecture
-from nas.errors import MissingEntry
-from nas.latency.correction import Correction, Totals, fit_correction, left_out
+from nas.errors import InvalidInput, MissingEntry
+from nas.latency.correction import LEAST_MODELS, Correction, Totals, fit_correction, left_out
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, working_bytes
 from nas.latency.table import LatencyTable
 from nas.models.calls import Call, Phase, calls
@@ -56,6 +56,13 @@ class LatencyPredictor:
             except MissingEntry:
                 continue  # of a model with an invalid part the sum isn't known
             measured.append(latencies_ns)
+        if len(models) <= LEAST_MODELS:
+            raise InvalidInput.of(
+                "whole_models",
+                f"{len(models)} valid",
+                f"at least {LEAST_MODELS + 1} valid",
+                "profile the device again with more whole models",
+            )
         self.corrections: dict[Phase, Correction] = {}
         predicted, truth = np.zeros(len(models)), np.zeros(len(models))
         for phase, runs in self.runs.items():

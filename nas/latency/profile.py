@@ -12,6 +12,7 @@ from nas.architecture import Architecture
 from nas.errors import DeviceLost, InvalidInput, MeasurementFailed
 from nas.latency.bench import PROTOCOL, Bench
 from nas.latency.campaign import MOST_INVALID, Campaign, run_campaign
+from nas.latency.correction import LEAST_MODELS
 from nas.latency.describe import describe
 from nas.latency.device import Device, this_machine
 from nas.latency.graphs import Source, WholePass
@@ -59,6 +60,13 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
     """
     device = device or this_machine()
     refuse_workload(space, workload)
+    if whole_models <= LEAST_MODELS:
+        raise InvalidInput.of(
+            "whole_models",
+            whole_models,
+            f"at least {LEAST_MODELS + 1}",
+            "measure more: the correction is fitted on them",
+        )
     tell = progress or (lambda *_: None)
     identity = {
         "protocol": PROTOCOL,
@@ -170,7 +178,8 @@ def _table(
 def _refuse_disturbed(table: LatencyTable, journal: Path) -> None:
     invalid_models = [m for m in table.whole_models if not m.valid]
     invalid = len(table.invalid_entries)
-    if invalid > MOST_INVALID * len(table.entries) or len(invalid_models) > len(table.whole_models) / 3:
+    too_few = len(table.whole_models) - len(invalid_models) <= LEAST_MODELS and invalid_models
+    if invalid > MOST_INVALID * len(table.entries) or len(invalid_models) > len(table.whole_models) / 3 or too_few:
         reasons = [table.entries[key].reason for key in table.invalid_entries[:1]]
         reasons += [m.reason for m in invalid_models[:1]]
         journal.unlink()  # what was measured in such a storm is no start for the next try

@@ -8,7 +8,7 @@ from contextlib import suppress
 from nas.errors import DeviceLost, InvalidInput
 from nas.latency.bench import runtime_version_at
 from nas.latency.describe import Description, describe
-from nas.latency.device import Device
+from nas.latency.device import Device, check_name
 from nas.latency.runtimes import Precision, runtime
 from nas.latency.transports import Transport, transport_at
 
@@ -28,6 +28,7 @@ def device_at(
     Raises `InvalidInput` for what is no address, runtime or precision of it, `DeviceLost` if it can't be reached,
     `MeasurementFailed` if it lacks the runtime.
     """
+    check_name(name)
     precise = known_precision(runtime_name, precision)
     with transport_at(address, f"describe-{secrets.token_hex(8)}") as transport:
         try:
@@ -84,16 +85,18 @@ def _as_device(
     says = description
     model = says.product or says.cpu_model or "unknown CPU"
     chip = f", {says.soc or says.cpu_model}" if says.product and (says.soc or says.cpu_model) else ""
-    return Device(
-        name=name,
-        hardware=f"{model}{chip} ({says.architecture or 'unknown'})"[:300],
-        cores=says.cores or 1,
-        memory_mb=says.memory_mb,
-        runtime=runtime_name,
-        runtime_version=runtime_version_at(transport, runtime_name),
-        threads=threads,
-        precision=precision,
-        clock=says.governor or "unmanaged",
-        system=says.system or "unknown",
-        address=transport.address,
+    return Device.from_dict(
+        {
+            "name": name,
+            "hardware": f"{model}{chip} ({says.architecture or 'unknown'})"[:300],
+            "cores": says.cores or 1,
+            "memory_mb": says.memory_mb,
+            "runtime": runtime_name,
+            "runtime_version": runtime_version_at(transport, runtime_name),
+            "threads": threads,
+            "precision": precision,
+            "clock": says.governor or "unmanaged",
+            "system": says.system or "unknown",
+            "address": transport.address,
+        }
     )

@@ -48,11 +48,14 @@ class Torch:
         import torch
 
         frozen = copy.deepcopy(module).eval().requires_grad_(False)
+
+        def run(*given: Tensor) -> Any:  # a function, since of a module every property would be read too
+            return frozen(*given)
+
         with warnings.catch_warnings():
             _ignore_deprecation()
-            # As a function, since a module's properties would be read too. The check would trace a second time;
-            # the probe compares what comes out anyway
-            traced = torch.jit.trace(frozen.__call__, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+            # The check would trace a second time; the probe compares what comes out anyway
+            traced = torch.jit.trace(run, inputs, check_trace=False)
             torch.jit.save(traced, str(path))  # type: ignore[no-untyped-call]
 
 
