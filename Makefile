@@ -51,6 +51,10 @@ test-integration: $(VENV)/.dev ## Run whole services, workers killed in mid-job,
 test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 	$(PYTEST) tests/browser
 
+.PHONY: test-crash
+test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd (minutes)
+	$(PYTEST) tests/crash
+
 .PHONY: system-packages
 system-packages:
 	@sh tests/install_system_packages.sh

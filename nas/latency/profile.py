@@ -105,9 +105,9 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
         )
         if raw is not None:
             shutil.copyfile(journal_path, raw)
-        _refuse_disturbed(table, journal_path)
-        with suppress(DeviceLost):  # the table is whole; what it leaves there, the next run of the same finds
+        with suppress(DeviceLost):  # nothing more is wanted of it; what it leaves there, the next run of the same finds
             transport.clean_up()
+        _refuse_disturbed(table, journal_path)
         remove(directory)
     return table
 

@@ -66,6 +66,7 @@ def lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[s
     from executorch.exir.passes import MemoryPlanningPass
     from executorch.exir.passes.constant_prop_pass import constant_prop_pass
 
+    inputs = tuple(tensor.contiguous() for tensor in inputs)  # a program takes its inputs in the layout of these
     frozen = copy.deepcopy(module).eval().requires_grad_(False)  # what is folded must not ask for gradients
     with torch.no_grad(), _rewriting(rewrites):
         program = torch.export.export(frozen, inputs, strict=False)
@@ -173,7 +174,8 @@ class Session:
         # The pool is the process's, and may only be replaced while no program is loaded
         if portable_lib._threadpool_get_thread_count() != threads:
             portable_lib._unsafe_reset_threadpool(threads)
-        self._inputs = [torch.from_numpy(array) for array in inputs]  # read where they lie: kept as long as the method
+        # Read where they lie: kept as long as the method
+        self._inputs = [torch.from_numpy(array).contiguous() for array in inputs]
         self._program = portable_lib._load_program(path)
         self._method = self._program.load_method("forward")
         self._method.set_inputs(self._inputs)

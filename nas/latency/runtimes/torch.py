@@ -55,8 +55,8 @@ class Torch:
         with warnings.catch_warnings():
             _ignore_deprecation()
             # The check would trace a second time; the probe compares what comes out anyway
-            traced = torch.jit.trace(run, inputs, check_trace=False)
-            torch.jit.save(traced, str(path))  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(run, inputs, check_trace=False)  # type: ignore[no-untyped-call]
+            torch.jit.save(traced, str(path))
 
 
 def _ignore_deprecation() -> None:
