@@ -31,7 +31,7 @@ demo: $(VENV)/.datasets ## Search, download and rebuild once, on this machine; t
 
 .PHONY: test
 test: lint system-packages ## Run every check and every test
-	$(PYTEST) -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) -m 'not crash' -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder \
 		tests/integration tests/browser tests/contracts tests/unit
 
 .PHONY: lint
@@ -53,7 +53,7 @@ test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 
 .PHONY: test-crash
 test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd (minutes)
-	$(PYTEST) tests/crash
+	$(PYTEST) -m crash tests/contracts tests/crash
 
 .PHONY: system-packages
 system-packages:

@@ -109,6 +109,9 @@ def run(name: str, runtime: str, precision: str, arguments: argparse.Namespace) 
         f"sentinel ratio {found.rows[0].measured.sentinel_ratio:.3f}, {len(fresh) - len(found.valid)} disturbed "
         f"(left out below), load average {os.getloadavg()[0]:.1f}"
     )
+    if not found.valid:
+        print(f"nothing can be said: {found.rows[0].measured.reason}")
+        return
     report("prediction", found.prediction)
     report("sum of sub-blocks", found.naive_sum)
     report("MACs × best constant", found.scaled_macs)

@@ -230,6 +230,7 @@ def test_overwriting_a_file_there_leaves_the_first_one_here_alone(transport: Tra
     assert (tmp_path / "one" / "file").read_text() == "first"
 
 
+@pytest.mark.crash
 def test_a_device_without_room_says_so(transport: Transport, tmp_path: Path) -> None:
     there = place(transport)
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", there], check=False).returncode:
@@ -247,6 +248,7 @@ def test_a_device_without_room_says_so(transport: Transport, tmp_path: Path) -> 
         subprocess.run(["umount", there], check=True)
 
 
+@pytest.mark.crash
 def test_many_files_go_in_one_push(transport: Transport, tmp_path: Path) -> None:
     files = [tmp_path / f"{number:05d}.npy" for number in range(450)]
     for file in files:
@@ -312,6 +314,7 @@ def test_a_program_that_is_not_there_is_named(transport: Transport) -> None:
         output(transport, "no-such-program")
 
 
+@pytest.mark.crash
 def test_a_program_that_says_nothing_for_long_is_no_lost_device(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +339,7 @@ def test_a_device_describes_itself_the_same_over_any_transport(transport: Transp
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "mksh"])
 @pytest.mark.parametrize("setsid", ["with setsid", "without setsid"])
+@pytest.mark.crash
 def test_a_device_may_have_any_posix_shell(
     shell: str, setsid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +378,7 @@ def test_a_device_may_have_any_posix_shell(
         transport.clean_up()
 
 
+@pytest.mark.crash
 def test_a_time_out_kills_the_program_and_its_children(transport: Transport) -> None:
     pids: list[int] = []
     start = time.monotonic()
@@ -384,6 +389,7 @@ def test_a_time_out_kills_the_program_and_its_children(transport: Transport) -> 
     assert os.listdir(place(transport)) == []
 
 
+@pytest.mark.crash
 def test_a_program_whose_line_is_refused_here_is_killed(transport: Transport) -> None:
     pids: list[int] = []
 
@@ -396,11 +402,13 @@ def test_a_program_whose_line_is_refused_here_is_killed(transport: Transport) ->
     assert all_gone(pids)
 
 
+@pytest.mark.crash
 def test_what_a_program_leaves_behind_is_killed_when_it_ends(transport: Transport) -> None:
     code = "import subprocess; print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid)"
     assert all_gone([int(line) for line in python(transport, code)])
 
 
+@pytest.mark.crash
 def test_the_program_is_killed_when_we_are(peer: Peer, key: str) -> None:
     ours = f"""
 import sys
@@ -422,6 +430,7 @@ with transport_at({peer.address!r}, {key!r}) as transport:
 
 
 @pytest.mark.parametrize("by", ["run", "clean_up"])
+@pytest.mark.crash
 def test_one_thing_runs_there_at_a_time(peer: Peer, transport: Transport, key: str, by: str) -> None:
     pids: list[int] = []
     failures: list[BaseException] = []
@@ -461,6 +470,7 @@ def lose(far_peer: Peer, transport: Transport, how: Callable[[], None]) -> tuple
     return lost.value, time.monotonic() - start[0], [int(word) for word in lines[0].split()]
 
 
+@pytest.mark.crash
 def test_a_connection_cut_in_mid_run_is_a_lost_device_that_can_come_back(
     far_peer: Peer, transport: Transport, tmp_path: Path
 ) -> None:
@@ -480,6 +490,7 @@ def test_a_connection_cut_in_mid_run_is_a_lost_device_that_can_come_back(
     transport.push([tmp_path / "file"])
 
 
+@pytest.mark.crash
 def test_a_device_that_falls_silent_is_lost_within_seconds(far_peer: Peer, transport: Transport) -> None:
     try:
         _, seconds, pids = lose(far_peer, transport, far_peer.silence)
@@ -489,6 +500,7 @@ def test_a_device_that_falls_silent_is_lost_within_seconds(far_peer: Peer, trans
     assert all_gone(pids, 10)
 
 
+@pytest.mark.crash
 def test_a_device_that_is_not_there_is_lost_at_once(far_peer: Peer) -> None:
     address = parse_address(far_peer.address)
     nobody = replace(address, port=1) if address.port else replace(address, host="127.0.0.1:1")

@@ -49,6 +49,7 @@ sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("contracts",
 from cli_runner import nas as command
 from transport_peers import PeerMissing, adbd_peer, descendants, sshd_peer
 
+pytestmark = pytest.mark.crash
 SMOKE = SearchSpace.bundled("smoke")
 WORKLOAD = Workload(input_length=32)
 MODELS = 8
