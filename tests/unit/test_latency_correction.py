@@ -50,8 +50,8 @@ def test_the_correction_is_the_formula(truth):
 
 
 @pytest.mark.parametrize("truth", [PREFILL, STEP, BOTH])
-def test_without_noise_the_fit_predicts_models_it_has_not_seen_within_two_percent(truth):
-    assert largest_error(fit_correction(*whole_models(40, truth=truth)), truth) < 0.02
+def test_without_noise_the_fit_predicts_models_it_has_not_seen_within_three_percent(truth):
+    assert largest_error(fit_correction(*whole_models(40, truth=truth)), truth) < 0.03
 
 
 def test_a_sum_that_needs_no_correction_is_left_as_it_is():

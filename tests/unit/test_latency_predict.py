@@ -183,9 +183,9 @@ def test_an_invalid_whole_model_bends_nothing(predictor):
 
 def test_a_table_with_too_few_whole_models_predicts_nothing():
     document = made_up_table(SMOKE).to_dict()
-    for few in (5, 0):
+    for few in (6, 5, 0):
         document["whole_models"] = document["whole_models"][:few]
-        with pytest.raises(InvalidInput, match="at least 6"):
+        with pytest.raises(InvalidInput, match="at least 7"):
             LatencyPredictor(LatencyTable.from_dict(document))
 
 

@@ -177,7 +177,7 @@ def test_a_table_whose_numbers_are_plainly_no_nanoseconds_is_refused(divisor):
 
 def test_a_table_without_whole_models_can_be_read_but_predicts_nothing():
     empty = LatencyTable.from_dict(edited("whole_models", value=[]))
-    with pytest.raises(InvalidInput, match="at least 6"):
+    with pytest.raises(InvalidInput, match="at least 7"):
         LatencyPredictor(empty)
 
 
