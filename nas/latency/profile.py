@@ -95,14 +95,10 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
             after = describe(transport)
         except DeviceLost as error:
             raise DeviceLost(f"{error} They are kept: profile the device again to go on with them.") from error
-        table = _table(space, workload, device, campaign, wanted, models)
-        table = table.model_copy(
-            update={
-                "circumstances": Circumstances(
-                    cpu=bench.journal.cpu, duration_s=round(campaign.duration_s, 1), before=before, after=after
-                )
-            }
+        circumstances = Circumstances(
+            cpu=bench.journal.cpu, duration_s=round(campaign.duration_s, 1), before=before, after=after
         )
+        table = _table(space, workload, device, campaign, circumstances, wanted, models)
         if raw is not None:
             shutil.copyfile(journal_path, raw)
         with suppress(DeviceLost):  # nothing more is wanted of it; what it leaves there, the next run of the same finds
@@ -150,6 +146,7 @@ def _table(
     workload: Workload,
     device: Device,
     campaign: Campaign,
+    circumstances: Circumstances,
     wanted: Sequence[Call],
     models: Sequence[Architecture],
 ) -> LatencyTable:
@@ -162,7 +159,7 @@ def _table(
         workload=workload,
         space=space.name,
         created_at=datetime.now(UTC).replace(microsecond=0),
-        circumstances=Circumstances(cpu=None, duration_s=0, before=None, after=None),
+        circumstances=circumstances,
         sentinel=Sentinel(readings_ns=campaign.sentinel_readings_ns, calm_ns=campaign.calm_sentinel_ns),
         entries={call.key: Entry(**found[call.key]) for call in wanted},
         whole_models=tuple(

@@ -14,6 +14,7 @@ from pathlib import Path
 from nas.errors import MeasurementFailed
 from nas.latency.transports.address import Address
 from nas.latency.transports.far_shell import FarShell, plain_name
+from nas.latency.workplace import cache_directory
 
 
 class ThisMachine(FarShell):
@@ -22,9 +23,7 @@ class ThisMachine(FarShell):
     def __init__(self, address: Address, key: str) -> None:
         super().__init__(address, key)
         self.python = (address.python or sys.executable, "-I")  # -I: nothing of ours is on the probe's path
-        cache = os.environ.get("XDG_CACHE_HOME", "")
-        parent = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-        self._directory = parent / "pocketformer" / "devices" / key
+        self._directory = cache_directory() / "devices" / key
 
     def push(self, files: Sequence[Path]) -> None:
         """Link or copy files there; see `Transport.push`."""
