@@ -9,7 +9,7 @@ from nas.architecture import TaskShape
 from nas.costs import COST_NAMES, Bounds, Limit
 from nas.costs.bounds import PEAK
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
-from nas.jobs.context import JobContext, predictor_of, tables_at
+from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
@@ -253,10 +253,10 @@ def reach_of(context: JobContext, bounds: Bounds, metric: str) -> tuple[float, f
     device = metric.partition("@")[2]
     if device not in context.predictors:
         return None
-    # The bounds are the prediction times a constant of the table, so all three have their extremes together
-    predictor = context.predictors[device]
-    extremes = [extreme(predictor, context.space, least=least)[1] for least in (True, False)]
-    least, most = (context.costs(architecture)[metric] for architecture in extremes)
+    bound = BOUND_OF_METRIC[metric.partition("@")[0]]
+    least, most = (
+        extreme(context.predictors[device], context.space, least=least, bound=bound)[0] for least in (True, False)
+    )
     return least, most
 
 

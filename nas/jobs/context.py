@@ -11,6 +11,7 @@ from nas.architecture import Architecture, TaskShape
 from nas.costs import costs_of
 from nas.errors import InvalidInput, Problem
 from nas.latency.bench import PROTOCOL
+from nas.latency.extremes import Bound
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.quality.metrics import metric
@@ -22,6 +23,12 @@ from nas.store.store import Store
 from nas.workload import Workload
 
 PREDICTORS_KEPT = 32
+BOUND_OF_METRIC: dict[str, Bound] = {
+    "latency_ms": "latency_ms",
+    "latency_lower_ms": "lower_ms",
+    "latency_upper_ms": "upper_ms",
+}
+"""The metrics of a device, and what they are of a prediction."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,8 @@ class JobContext:
         result: dict[str, float] = costs_of(architecture, self.spec.workload).named(architecture.family)
         for device, predictor in self.predictors.items():
             prediction = predictor.predict(architecture)
-            result[f"latency_ms@{device}"] = prediction.latency_ms
-            result[f"latency_lower_ms@{device}"] = prediction.lower_ms
-            result[f"latency_upper_ms@{device}"] = prediction.upper_ms
+            for metric_name, bound in BOUND_OF_METRIC.items():
+                result[f"{metric_name}@{device}"] = getattr(prediction, bound)
         return result
 
 

@@ -18,11 +18,15 @@ from nas.latency.runtimes import device_side, runtime
 from nas.latency.transports import Transport
 from nas.workload import Workload
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 WARM_UP_ITERATIONS = 2
 LEAST_ITERATIONS = 5
-LAUNCH_MS = 8.0
+CALL_MS = 8.0
+WHOLE_MS = 40.0
+"""At least so long is one launch of a call, of a whole model: its weights have to find their place in the caches."""
+WHOLE_A_PASS = 2
+"""Launches of a whole model in one pass: the correction, and what is said of its error, rest on few of them."""
 SENTINEL_EVERY = 4
 TIMEOUT_S = 900.0
 PROBE = Path(__file__).with_name("probe.py")
@@ -65,6 +69,7 @@ class Bench:
         self._transport = transport
         self._runtime = runtime(device.runtime)
         self._directory = directory
+        self._sources = sources
         self.journal = journal or Journal()
         self.tolerance = self._runtime.tolerance(device.precision)
         """The greatest difference from torch's output, in units of its greatest absolute value."""
@@ -88,6 +93,10 @@ class Bench:
         """Copy to the device what is not there."""
         self._transport.push(self._files)
 
+    def launches_a_pass(self, name: str) -> int:
+        """Return how often a graph is launched in one pass over all."""
+        return WHOLE_A_PASS if isinstance(self._sources[name], WholePass) else 1
+
     @property
     def launches(self) -> dict[str, list[Launch]]:
         """Every launch so far, those of earlier processes included, by graph."""
@@ -106,7 +115,7 @@ class Bench:
             "threads": self._device.threads,
             "options": dict(self._runtime.options(self._device.precision)),
             "graphs": {
-                name: {"model": g.model, "inputs": g.inputs, "expected": g.expected}
+                name: {"model": g.model, "inputs": g.inputs, "expected": g.expected, "launch_ms": self._launch_ms(name)}
                 for name, g in self._graphs.items()
                 if name in wanted
             },
@@ -114,7 +123,6 @@ class Bench:
             "launches": with_sentinels,
             "warm_up_iterations": WARM_UP_ITERATIONS,
             "least_iterations": LEAST_ITERATIONS,
-            "launch_ms": LAUNCH_MS,
         }
         (self._directory / "plan.json").write_text(json.dumps(plan))
         self._transport.push([self._directory / "plan.json"])
@@ -141,6 +149,11 @@ class Bench:
         self._transport.run(argv, on_line, TIMEOUT_S)
         if end.get("launches") != taken or taken != len(with_sentinels):
             raise MeasurementFailed(f"The probe reported {taken} of {len(with_sentinels)} launches.")
+
+    def _launch_ms(self, name: str) -> float:
+        if name == SENTINEL:
+            return 0.0
+        return WHOLE_MS if isinstance(self._sources[name], WholePass) else CALL_MS
 
     def _refuse_other_version(self, start: dict[str, Any]) -> None:
         if start.get("runtime_version") != self._device.runtime_version:

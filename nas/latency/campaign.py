@@ -12,14 +12,18 @@ from nas.errors import DeviceLost, MeasurementFailed
 from nas.latency.bench import Bench, shuffled
 from nas.latency.measurement import Measurement
 
-LEAST_PASSES = 10
-MOST_LAUNCHES = 30
+LEAST_PASSES = 12
+MOST_LAUNCHES = 60
 """Of one graph: what is not settled by then would not be by more."""
-AT_ONCE = 5
+AT_ONCE = 4
 """Passes in one run of the probe, before anything is in doubt."""
-OVERTIME = 3
+OVERTIME = 1.6
 """How many times their patience is spent at most, as long as anything is not even valid: no job takes a table with a
 gap in its space."""
+CALM_MEDIAN = 1.05
+"""A machine is calm if the median of the sentinel's readings is no further above their calm level."""
+COMPARABLE = 1.01
+"""Measuring goes on, while there is patience, as long as the sentinel is further above the level of a reference."""
 MOST_INVALID = 0.02
 """Share of the graphs that may stay invalid when patience ends."""
 SHORTEST_PASS_S = 1.0
@@ -46,10 +50,12 @@ class Campaign:
 
 
 def calm_level(readings_ns: Sequence[int]) -> int:
-    """Return the tenth percentile: the level of calm moments as long as a tenth of the time is calm."""
-    if len(readings_ns) < 2:
-        return readings_ns[0]
-    return round(statistics.quantiles(readings_ns, n=10, method="inclusive")[0])
+    """Return the reading that a fiftieth of them is below, and at least one, which may be mere luck.
+
+    It differs less from run to run than higher ones, which depend on how much of a run was disturbed.
+    """
+    below = max(len(readings_ns) // 50, 1 if len(readings_ns) > 2 else 0)
+    return sorted(readings_ns)[below]
 
 
 def run_campaign(
@@ -63,15 +69,15 @@ def run_campaign(
     """Measure every graph of the bench; `progress(done, total)` counts launches, and total may grow.
 
     Goes on from the launches that the bench's journal holds. Each pass takes the graphs in a new random order. After
-    `LEAST_PASSES` only those are launched again whose measurement is not settled; with a reference, all are while the
-    sentinel is more than 5 % off its level there. Ends when nothing is in doubt or, `LEAST_PASSES` done, when
-    `patience_s` have passed, or `OVERTIME` times that if some measurements are not valid by then. Raises
-    `DeviceLost` if the device vanishes and does not come back.
+    `LEAST_PASSES` only those are launched again whose measurement is not settled; all are while the machine is not
+    calm, or slower than it was for a reference: the calmest moments of a longer time are the same from run to run.
+    Ends when nothing is in doubt or, `LEAST_PASSES` done, when `patience_s` have passed, or `OVERTIME` times that if
+    some measurements are not valid by then. Raises `DeviceLost` if the device vanishes and does not come back.
     """
     started = time.monotonic()
     done = sum(map(len, bench.launches.values()))
     rng = random.Random(f"{seed} {done}")
-    total = max(done, LEAST_PASSES * len(bench.names))
+    total = max(done, LEAST_PASSES * sum(map(bench.launches_a_pass, bench.names)))
 
     def launch(order: Sequence[str]) -> None:
         nonlocal total
@@ -89,31 +95,32 @@ def run_campaign(
     while True:
         began = time.monotonic()
         found = _measurements(bench)
+        readings = bench.journal.readings_ns
+        every = _disturbed(readings, reference_sentinel_ns)
         pending = [
             name
             for name, measurement in found.items()
-            if not measurement.settled and len(measurement.launches_ns) < MOST_LAUNCHES
+            if (every or not measurement.settled) and len(measurement.launches_ns) < MOST_LAUNCHES
         ]
-        readings = bench.journal.readings_ns
-        if reference_sentinel_ns and off_level(calm_level(readings), reference_sentinel_ns):
-            pending = list(bench.names)
         elapsed_s = time.monotonic() - started
         invalid = sum(not measurement.valid for measurement in found.values())
         if not pending or elapsed_s > patience_s * (OVERTIME if invalid else 1):
             return Campaign(found, tuple(readings), elapsed_s)
-        launch(shuffled(pending, rng))
+        launch(_pass_over(bench, pending, rng))
         time.sleep(max(0.0, SHORTEST_PASS_S - (time.monotonic() - began)))
 
 
 def _first_passes(bench: Bench, rng: random.Random) -> list[str]:
-    """Return the next passes over the graphs that have fewer than `LEAST_PASSES` launches."""
-    taken = {name: len(launches) for name, launches in bench.launches.items()}
+    """Return the next passes over the graphs that have not been launched in `LEAST_PASSES` of them."""
+    passes = {name: len(launches) // bench.launches_a_pass(name) for name, launches in bench.launches.items()}
     order: list[str] = []
-    for _ in range(AT_ONCE):
-        names = [name for name in bench.names if taken[name] < LEAST_PASSES]
-        order += shuffled(names, rng)
-        taken = {name: count + 1 for name, count in taken.items()}
+    for ahead in range(AT_ONCE):
+        order += _pass_over(bench, [name for name in bench.names if passes[name] + ahead < LEAST_PASSES], rng)
     return order
+
+
+def _pass_over(bench: Bench, names: Sequence[str], rng: random.Random) -> list[str]:
+    return shuffled([name for name in names for _ in range(bench.launches_a_pass(name))], rng)
 
 
 def _persistently(bench: Bench, order: Sequence[str], count: Callable[[], None]) -> None:
@@ -141,6 +148,13 @@ def _persistently(bench: Bench, order: Sequence[str], count: Callable[[], None])
 def _measurements(bench: Bench) -> dict[str, Measurement]:
     calm_ns = calm_level(bench.journal.readings_ns)
     return {name: Measurement.of(taken, calm_ns, bench.tolerance) for name, taken in bench.launches.items()}
+
+
+def _disturbed(readings_ns: Sequence[int], reference_ns: int | None) -> bool:
+    """Return whether the machine is not calm, or slower than a reference."""
+    level_ns = calm_level(readings_ns)
+    slower = reference_ns is not None and level_ns > COMPARABLE * reference_ns
+    return slower or statistics.median(readings_ns) > CALM_MEDIAN * level_ns
 
 
 def off_level(sentinel_ns: int, reference_ns: int) -> bool:

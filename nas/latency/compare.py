@@ -42,8 +42,8 @@ def compare_tables(first: LatencyTable, second: LatencyTable) -> Comparison:
             f"{first.workload.key}, that of the first table",
             "compare tables of one workload",
         )
-    ours = {key: entry.median_ns for key, entry in first.entries.items() if entry.valid}
-    theirs = {key: entry.median_ns for key, entry in second.entries.items() if entry.valid}
+    ours = {key: entry.latency_ns for key, entry in first.entries.items() if entry.valid}
+    theirs = {key: entry.latency_ns for key, entry in second.entries.items() if entry.valid}
     keys = sorted(ours.keys() & theirs.keys())
     if not keys:
         raise InvalidInput.of(

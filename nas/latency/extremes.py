@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,14 @@ _PRICES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 _STARTS = 6
 
 Vector = NDArray[np.float64]
+Bound = Literal["latency_ms", "lower_ms", "upper_ms"]
+"""Of a prediction: what is most likely, or an end of its interval."""
 
 
-def extreme(predictor: LatencyPredictor, space: SearchSpace, *, least: bool) -> tuple[float, Architecture]:
-    """Return (ms, architecture): the least or greatest predicted latency of the space, and who has it.
+def extreme(
+    predictor: LatencyPredictor, space: SearchSpace, *, least: bool, bound: Bound = "latency_ms"
+) -> tuple[float, Architecture]:
+    """Return (ms, architecture): the least or greatest predicted latency of the space, or end of its interval.
 
     Were the corrections' ramp the same for all models, a prediction would be a sum over layers, and the best option of
     each part would be best everywhere. So for a grid of ramps, and of prices of a byte, the best of every frame and
@@ -39,7 +44,8 @@ def extreme(predictor: LatencyPredictor, space: SearchSpace, *, least: bool) -> 
     vectorised = VectorisedLatency(predictor, space)
 
     def rated(genotypes: Sequence[Genotype]) -> Vector:
-        return sign * vectorised.of(encode(space, genotypes)).latency_ms
+        predicted: Vector = getattr(vectorised.of(encode(space, genotypes)), bound)
+        return sign * predicted
 
     candidates = list(_candidates(predictor, space, sign))
     ratings = rated(candidates)
@@ -49,7 +55,8 @@ def extreme(predictor: LatencyPredictor, space: SearchSpace, *, least: bool) -> 
         if its < rating:
             best, rating = found, its
     architecture = space.architecture(best)
-    return predictor.predict(architecture).latency_ms, architecture
+    ms: float = getattr(predictor.predict(architecture), bound)
+    return ms, architecture
 
 
 def _descended(

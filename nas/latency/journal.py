@@ -23,6 +23,8 @@ class Journal:
         self._runs: list[list[dict[str, Any]]] = []
         self.cpu: int | None = None
         """The CPU that the probe stayed on in the last run, if it could."""
+        self.niceness: int | None = None
+        """How far the probe was put before (below zero) or behind other processes in the last run."""
         if path is not None and path.exists():
             self._read(path)
 
@@ -43,7 +45,7 @@ class Journal:
         ((kind, record),) = line.items()
         if kind == "start":
             self._runs.append([])
-            self.cpu = record["cpu"]
+            self.cpu, self.niceness = record["cpu"], record["niceness"]
         elif kind == "launch":
             self._runs[-1].append(record)
 

@@ -104,8 +104,8 @@ def measure(
         result.append(
             Measured(
                 architecture_id=architecture.id,
-                latency_ms=sum(runs[phase] * each.median_ns for phase, each in found.items()) / 1e6,
-                phases={phase: each.median_ns / 1e6 for phase, each in found.items()},
+                latency_ms=sum(runs[phase] * each.latency_ns for phase, each in found.items()) / 1e6,
+                phases={phase: each.latency_ns / 1e6 for phase, each in found.items()},
                 spread=max(each.spread for each in found.values()),
                 valid=not any(reasons),
                 reason="; ".join(filter(None, reasons)) or None,

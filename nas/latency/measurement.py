@@ -1,14 +1,13 @@
 """Measurement: the launches of one graph, and the figure that they come to.
 
 On a shared machine a disturbance only ever adds time, and it comes in bursts from milliseconds to many seconds. So
-the figure is that of the *K-best* scheme (Bryant and O'Hallaron, Computer Systems: A Programmer's Perspective, first
-edition, chapter 9): of launches in random order, spread over the whole run, the three fastest count, if they agree with
-each other. On a calm machine that is close to the median of all launches, which stands beside it.
+of launches in random order, spread over the whole run, those count that were taken in calm, and the figure is their
+lower quartile, if its confidence interval is narrow enough. On a calm machine that is close to the median.
 """
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,17 +17,20 @@ from pydantic import Field, model_validator
 from nas.documents import StrictModel
 from nas.errors import InvalidInput
 
-BEST = 3
-"""How many launches, the fastest ones, count."""
+QUANTILE = 0.25
+LEAST_CALM = 3
 LEAST_LAUNCHES = 5
 SETTLED_SPREAD = 0.02
 MOST_SPREAD = 0.10
+_TWO_SIDED_90 = 1.645
 MOST_LATE_EARLY = 1.05
 WRONG_OUTPUT = "its output differs from torch's"
 CALM_SENTINEL = 1.10
 """A launch counts as taken in calm if the sentinel beside it was no further above its calm level …"""
 LEAST_UNINTERRUPTED = 3
-"""… and so many iterations passed without another process on the CPU: only those count in its figure."""
+"""… so many iterations passed without another process on the CPU: only those count in its figure …"""
+MOST_STOLEN = 0.2
+"""… and others had no larger share of its time: what they leave in the caches slows down the rest, too."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Launch:
 
     graph: str
     latency_ns: int
-    """Lower quartile of the iterations that were not interrupted."""
+    """Fastest tenth of the iterations that were not interrupted: of ten or fewer the fastest."""
     iterations: int
     interrupted: int
     """Iterations during which another process had the CPU; they count for nothing."""
@@ -62,7 +64,7 @@ class Measurement(StrictModel):
     """What was measured of one graph: every launch, and what follows from them (checked when it is read)."""
 
     launches_ns: Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=1000)]
-    """The latency of each launch: the lower quartile of its iterations."""
+    """The latency of each launch: the fastest tenth of its iterations."""
     iterations: tuple[Count, ...]
     interrupted: tuple[Count, ...]
     stolen: tuple[Share, ...]
@@ -73,14 +75,13 @@ class Measurement(StrictModel):
     """Greatest difference from torch's output over all launches, in units of its greatest absolute value."""
     tolerance: Annotated[float, Field(gt=0, le=1)] = 1e-3
     """The greatest difference that the runtime may have at this precision."""
-    median_ns: Nanoseconds
-    """The figure: the median of the three fastest launches."""
+    latency_ns: Nanoseconds
+    """The figure: the lower quartile of the launches that were taken in calm."""
     spread: Annotated[float, Field(ge=0)]
-    """How far the slowest of these three lies above the fastest, as a fraction."""
+    """Half the width of the figure's confidence interval, as a fraction of it."""
     low_ns: Nanoseconds
-    """The fastest launch."""
     high_ns: Nanoseconds
-    """The median of all launches: what one sees who measures in the same minutes and picks nothing."""
+    """The 90 % confidence interval of the figure, over launches: what other launches of that time would have told."""
     valid: bool
     reason: str | None
     """Why it is not valid."""
@@ -123,6 +124,11 @@ class Measurement(StrictModel):
         return self
 
     @property
+    def calm(self) -> tuple[int, ...]:
+        """The indices of the launches that were taken in calm."""
+        return tuple(_calm({name: getattr(self, name) for name in _COLUMNS}))
+
+    @property
     def settled(self) -> bool:
         """Whether further launches are not needed."""
         return self.valid and len(self.launches_ns) >= LEAST_LAUNCHES and self.spread <= SETTLED_SPREAD
@@ -130,45 +136,60 @@ class Measurement(StrictModel):
 
 def _calm(columns: dict[str, Any]) -> list[int]:
     """Return the indices of the launches that were taken in calm."""
-    launches = zip(columns["sentinel_ratios"], columns["iterations"], columns["interrupted"], strict=True)
+    names = ("sentinel_ratios", "iterations", "interrupted", "stolen")
     return [
         index
-        for index, (ratio, iterations, interrupted) in enumerate(launches)
-        if ratio <= CALM_SENTINEL and iterations - interrupted >= LEAST_UNINTERRUPTED
+        for index, (ratio, iterations, interrupted, stolen) in enumerate(
+            zip(*(columns[name] for name in names), strict=True)
+        )
+        if ratio <= CALM_SENTINEL and iterations - interrupted >= LEAST_UNINTERRUPTED and stolen <= MOST_STOLEN
     ]
 
 
-def _kept(columns: dict[str, Any], calm: Sequence[int]) -> list[int]:
-    """Return the indices of the launches that count, fastest first: taken in calm, if enough were."""
-    launches_ns = columns["launches_ns"]
-    among = calm if len(calm) >= BEST else range(len(launches_ns))
-    return sorted(among, key=launches_ns.__getitem__)[:BEST]
+def quantile_of_sorted(count: int) -> tuple[int, int, float]:
+    """Return where the figure of so many launches lies, fastest first: between which two, and how far along."""
+    place = QUANTILE * (count - 1)
+    lower = math.floor(place)
+    return lower, min(lower + 1, count - 1), place - lower
+
+
+def _interval(count: int) -> tuple[int, int]:
+    """Return the launches, fastest first, that the figure lies between with 90 % confidence.
+
+    Order statistics about a quantile (David and Nagaraja, Order Statistics, section 7.1), in the normal approximation.
+    """
+    middle, half = QUANTILE * count, _TWO_SIDED_90 * math.sqrt(count * QUANTILE * (1 - QUANTILE))
+    return max(0, math.floor(middle - half) - 1), min(count, math.ceil(middle + half)) - 1
 
 
 def _figures(columns: dict[str, Any]) -> dict[str, Any]:
-    """Return everything about a measurement that follows from its launches."""
-    launches = columns["launches_ns"]
+    """Return everything about a measurement that follows from its launches, from those taken in calm if enough were."""
+    every = range(len(columns["launches_ns"]))
     calm = _calm(columns)
-    kept = _kept(columns, calm)
-    fastest, slowest = launches[kept[0]], launches[kept[-1]]
-    spread = round((slowest - fastest) / fastest, 4)
-    late_early = min(columns["late_early_ratios"][i] for i in kept)
+    kept = calm if len(calm) >= LEAST_CALM else every
+    launches = sorted(columns["launches_ns"][i] for i in kept)
+    lower, upper, share = quantile_of_sorted(len(launches))
+    latency_ns = round(launches[lower] + share * (launches[upper] - launches[lower]))
+    low_ns, high_ns = (launches[i] for i in _interval(len(launches)))
+    spread = round((high_ns - low_ns) / 2 / latency_ns, 4)
+    ratios = sorted(columns["late_early_ratios"][i] for i in kept)
+    late_early = ratios[quantile_of_sorted(len(ratios))[0]]
     reason = None
     if columns["difference"] > columns["tolerance"]:
         reason = f"{WRONG_OUTPUT} by {columns['difference']:.2g} of the greatest value"
-    elif len(launches) < BEST:
-        reason = f"{len(launches)} launches, at least {BEST} are needed"
-    elif len(calm) < BEST:
-        reason = f"{len(calm)} of its launches were taken in calm, at least {BEST} are needed"
+    elif len(every) < LEAST_CALM:
+        reason = f"{len(every)} launches, at least {LEAST_CALM} are needed"
+    elif len(calm) < LEAST_CALM:
+        reason = f"{len(calm)} of its launches were taken in calm, at least {LEAST_CALM} are needed"
     elif spread > MOST_SPREAD:
-        reason = f"the {BEST} fastest launches lie {spread:.0%} apart, at most {MOST_SPREAD:.0%} is taken"
+        reason = f"its launches leave the figure uncertain by {spread:.0%}, at most {MOST_SPREAD:.0%} is taken"
     elif late_early > MOST_LATE_EARLY:
-        reason = f"it slowed down by {late_early - 1:.0%} within each of its fastest launches, the device gets hot"
+        reason = f"it slowed down by {late_early - 1:.0%} within most of its launches, the device gets hot"
     return {
-        "median_ns": round(statistics.median(launches[i] for i in kept)),
+        "latency_ns": latency_ns,
         "spread": spread,
-        "low_ns": fastest,
-        "high_ns": round(statistics.median(launches)),
+        "low_ns": low_ns,
+        "high_ns": high_ns,
         "valid": reason is None,
         "reason": reason,
     }

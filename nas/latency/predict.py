@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.architecture import Architecture
 from nas.errors import InvalidInput, MissingEntry
-from nas.latency.correction import LEAST_MODELS, Correction, Totals, fit_correction, left_out
+from nas.latency.correction import LEAST_MODELS, Correction, Totals, Vector, fit_correction, left_out
+from nas.latency.margin import drifts_of, fit_margin
+from nas.latency.measurement import Measurement
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, working_bytes
 from nas.latency.table import LatencyTable
 from nas.models.calls import Call, Phase, calls
@@ -19,7 +20,6 @@ from nas.space import SearchSpace
 
 OVERHEAD = "overhead"
 NS_PER_MS = 1e6
-_COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class LatencyPredictor:
     def __init__(self, table: LatencyTable) -> None:
         """Raise `InvalidInput` if too few whole models are valid, or their sub-blocks have no valid entries."""
         self.table = table
-        self._latencies_ns = {key: entry.median_ns for key, entry in table.entries.items() if entry.valid}
+        self._latencies_ns = {key: entry.latency_ns for key, entry in table.entries.items() if entry.valid}
         self._fit()
 
     def _fit(self) -> None:
         self.runs = phase_runs(self._family, self.table.workload)
         """How often each phase runs in one inference."""
         models: list[dict[Phase, Totals]] = []
-        measured: list[dict[Phase, int]] = []
-        for architecture, latencies_ns in self.table.valid_models:
+        measured: list[dict[Phase, Measurement]] = []
+        for architecture, found in self.table.valid_models:
             try:
                 models.append(self.totals(architecture))
             except MissingEntry:
                 continue  # of a model with an invalid part the sum isn't known
-            measured.append(latencies_ns)
+            measured.append(found)
         if len(models) <= LEAST_MODELS:
             raise InvalidInput.of(
                 "whole_models",
@@ -67,13 +67,15 @@ class LatencyPredictor:
         predicted, truth = np.zeros(len(models)), np.zeros(len(models))
         for phase, runs in self.runs.items():
             totals = [model[phase] for model in models]
-            latencies = [float(model[phase]) for model in measured]
+            latencies = [float(model[phase].latency_ns) for model in measured]
             self.corrections[phase] = fit_correction(totals, latencies)
             predicted += runs * left_out(totals, latencies)
             truth += runs * np.array(latencies)
         self.left_out_errors: tuple[float, ...] = tuple(map(float, predicted / truth - 1))
         """Of each whole model, predicted by a fit on all the others: predicted / measured - 1."""
-        self.margin = margin_of(self.left_out_errors)
+        self._beyond = np.array([float(self.latency_and_beyond(model)[1]) for model in models])
+        drifts = drifts_of([[(self.runs[phase], found) for phase, found in model.items()] for model in measured])
+        self.margin = fit_margin(self.left_out_errors, self._beyond, drifts)
         """Half the 90 % interval of a prediction, relative to it."""
 
     @property
@@ -115,12 +117,24 @@ class LatencyPredictor:
             result[phase] = added._replace(working_bytes=float(working_bytes(architecture, workload, phase, precision)))
         return result
 
+    def latency_and_beyond(self, totals: Mapping[Phase, Totals]) -> tuple[float | Vector, float | Vector]:
+        """Return the nanoseconds of an inference, and how far beyond its cache it is (0 to 1, mean over its time)."""
+        latency_ns: float | Vector = 0.0
+        beyond: float | Vector = 0.0
+        for phase, of_phase in totals.items():
+            correction = self.corrections[phase]
+            ns = self.runs[phase] * correction.apply(of_phase)
+            latency_ns = latency_ns + ns
+            beyond = beyond + ns * correction.ramp(of_phase.working_bytes)
+        return latency_ns, beyond / latency_ns
+
     def predict(self, architecture: Architecture) -> LatencyPrediction:
         """Return the predicted latency; raise `MissingEntry` naming the first call without a valid entry."""
+        whole = self.totals(architecture)
         breakdown: list[tuple[str, float]] = []
         phases: dict[Phase, float] = {}
         overhead_ms = 0.0
-        for phase, totals in self.totals(architecture).items():
+        for phase, totals in whole.items():
             correction, runs = self.corrections[phase], self.runs[phase]
             phases[phase] = float(correction.apply(totals)) / NS_PER_MS
             ramp = float(correction.ramp(totals.working_bytes))
@@ -133,8 +147,9 @@ class LatencyPredictor:
             overhead_ms += runs * phases[phase] - sum(ms for _, ms in shares)
         breakdown.append((OVERHEAD, overhead_ms))
         latency_ms = sum(self.runs[phase] * ms for phase, ms in phases.items())
+        margin = float(self.margin.at(self.latency_and_beyond(whole)[1]))
         return LatencyPrediction(
-            latency_ms, latency_ms * (1 - self.margin), latency_ms * (1 + self.margin), tuple(breakdown), phases
+            latency_ms, latency_ms * (1 - margin), latency_ms * (1 + margin), tuple(breakdown), phases
         )
 
     def missing(self, space: SearchSpace) -> list[str]:
@@ -149,7 +164,7 @@ class LatencyPredictor:
         """Return how far off the correction is on each whole model when fitted on all the others.
 
         `mean_absolute_percent` and `bias_percent` (above zero: predicted too slow) in percent,
-        `within_7_percent` and `within_15_percent` as shares 0 to 1, `interval_percent` of the 90 % interval,
+        `within_7_percent` and `within_15_percent` as shares 0 to 1, `interval_percent` of the 90 % interval (mean),
         and `whole_models`, their number.
         """
         errors = self.left_out_errors
@@ -158,17 +173,6 @@ class LatencyPredictor:
             "bias_percent": 100 * sum(errors) / len(errors),
             "within_7_percent": sum(abs(e) <= 0.07 for e in errors) / len(errors),
             "within_15_percent": sum(abs(e) <= 0.15 for e in errors) / len(errors),
-            "interval_percent": 100 * self.margin,
+            "interval_percent": 100 * float(np.mean(self.margin.at(self._beyond))),
             "whole_models": float(len(errors)),
         }
-
-
-def margin_of(errors: Sequence[float]) -> float:
-    """Return q such that measured / predicted lies in 1 ± q with 90 % confidence.
-
-    A quantile of the left-out errors with the rank that the jackknife prescribes for a sample of this size (Barber et
-    al. 2021, arXiv 1905.02928); the largest of them where the sample is smaller than that asks.
-    """
-    sizes = sorted(abs(1 / (1 + error) - 1) for error in errors)
-    rank = math.ceil(_COVERAGE * (len(sizes) + 1))
-    return sizes[min(rank, len(sizes)) - 1]

@@ -29,7 +29,7 @@ from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
 from nas.workload import Workload
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 WHOLE_MODELS = 40
 
 Progress = Callable[[str, int, int], None]
@@ -96,7 +96,11 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
         except DeviceLost as error:
             raise DeviceLost(f"{error} They are kept: profile the device again to go on with them.") from error
         circumstances = Circumstances(
-            cpu=bench.journal.cpu, duration_s=round(campaign.duration_s, 1), before=before, after=after
+            cpu=bench.journal.cpu,
+            niceness=bench.journal.niceness,
+            duration_s=round(campaign.duration_s, 1),
+            before=before,
+            after=after,
         )
         table = _table(space, workload, device, campaign, circumstances, wanted, models)
         if raw is not None:

@@ -23,9 +23,9 @@ from nas.latency.plan import phase_runs
 from nas.models import Phase
 from nas.workload import Workload
 
-Schema = Literal["pocketformer/latency-table/2"]
+Schema = Literal["pocketformer/latency-table/3"]
 FASTEST_SENTINEL_NS = 10_000
-SCHEMA: Schema = "pocketformer/latency-table/2"
+SCHEMA: Schema = "pocketformer/latency-table/3"
 
 
 class Entry(Measurement):
@@ -64,7 +64,7 @@ class Sentinel(StrictModel):
 
     readings_ns: Annotated[tuple[Nanoseconds, ...], Field(min_length=1, max_length=100_000)]
     calm_ns: Nanoseconds
-    """Their tenth percentile: its level in calm moments."""
+    """Its level in the calmest moments: a fiftieth of the readings is below."""
 
     @model_validator(mode="after")
     def _agrees_with_its_readings(self) -> Sentinel:
@@ -83,6 +83,8 @@ class Circumstances(StrictModel):
 
     cpu: Annotated[int, Field(ge=0)] | None
     """The CPU that the probe stayed on; None where it couldn't stay on one."""
+    niceness: Annotated[int, Field(ge=-20, le=19)] | None
+    """The probe's: -20 where it was put before all other processes, 0 where it couldn't be."""
     duration_s: Annotated[float, Field(ge=0)]
     """Of the measuring, exports not included."""
     before: Description | None
@@ -174,13 +176,10 @@ class LatencyTable(StrictModel):
         return tuple(key for key, entry in self.entries.items() if not entry.valid)
 
     @property
-    def valid_models(self) -> tuple[tuple[Architecture, dict[Phase, int]], ...]:
-        """(architecture, phase → nanoseconds) of the whole models that the correction may be fitted on."""
+    def valid_models(self) -> tuple[tuple[Architecture, dict[Phase, Measurement]], ...]:
+        """The whole models that the correction may be fitted on."""
         return tuple(
-            (
-                Architecture.from_dict(model.architecture),
-                {phase: found.median_ns for phase, found in model.phases.items()},
-            )
+            (Architecture.from_dict(model.architecture), dict(model.phases))
             for model in self.whole_models
             if model.valid
         )

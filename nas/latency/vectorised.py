@@ -60,12 +60,12 @@ class VectorisedLatency:
     def of(self, encoded: Encoded) -> Latencies:
         """Return the predictions of architectures as `SearchSpace.encode` and `sample_encoded` give them."""
         starts = range(0, len(encoded), ROWS_AT_ONCE)
-        chunks = [self._latency_ms(encoded[start : start + ROWS_AT_ONCE]) for start in starts]
-        latency_ms = np.concatenate(chunks) if chunks else np.zeros(0)
-        margin = self._predictor.margin
+        chunks = [self._predicted(encoded[start : start + ROWS_AT_ONCE]) for start in starts]
+        latency_ms, margin = np.concatenate(chunks, axis=1) if chunks else np.zeros((2, 0))
         return Latencies(latency_ms, latency_ms * (1 - margin), latency_ms * (1 + margin))
 
-    def _latency_ms(self, encoded: Encoded) -> Vector:
+    def _predicted(self, encoded: Encoded) -> Vector:
+        """Return (2, N): milliseconds, and the margin."""
         reads = np.zeros(len(encoded), dtype=np.int64)
         for key, reads_of in self._reads.items():
             reads = reads_of[encoded.layers[key]].max(axis=1) - 1
@@ -75,11 +75,12 @@ class VectorisedLatency:
             index = np.where(options == NONE, part.width - 1, options) + part.rows[encoded.frames][:, None] * part.width
             for layer in range(index.shape[1]):  # one gather a layer is quicker than one of three dimensions
                 total += part.totals[index[:, layer]]
-        result = np.zeros(len(encoded))
-        for place, phase in enumerate(self._phases):
-            totals = Totals(*total[:, place * _WIDTH : (place + 1) * _WIDTH].T)
-            result += self._predictor.runs[phase] * np.asarray(self._predictor.corrections[phase].apply(totals))
-        return result / NS_PER_MS
+        totals = {
+            phase: Totals(*total[:, place * _WIDTH : (place + 1) * _WIDTH].T)
+            for place, phase in enumerate(self._phases)
+        }
+        latency_ns, beyond = self._predictor.latency_and_beyond(totals)
+        return np.stack([np.asarray(latency_ns) / NS_PER_MS, np.asarray(self._predictor.margin.at(beyond))])
 
     def _part(self, key: PartKey) -> _Part:
         known: dict[tuple[StackSettings, int], int] = {}

@@ -167,8 +167,8 @@ def verify(
 def _ms_per_mac(table: LatencyTable) -> float:
     """Return the median over the table's whole models."""
     ratios = []
-    for architecture, latencies_ns in table.valid_models:
+    for architecture, measured in table.valid_models:
         runs = phase_runs(architecture.family, table.workload)
-        whole_ms = sum(runs[phase] * ns for phase, ns in latencies_ns.items()) / NS_PER_MS
+        whole_ms = sum(runs[phase] * found.latency_ns for phase, found in measured.items()) / NS_PER_MS
         ratios.append(whole_ms / costs_of(architecture, table.workload).macs)
     return statistics.median(ratios)

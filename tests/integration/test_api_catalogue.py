@@ -157,11 +157,11 @@ class TestDevices:
     ) -> None:
         edited = copy.deepcopy(table)
         key = next(iter(edited["entries"]))
-        edited["entries"][key]["median_ns"] = 1
+        edited["entries"][key]["latency_ns"] = 1
         before = service.rows()
         answer = service.client.post(f"/v1/devices/{device}/latency-tables", json=edited)
         (error,) = problem_of(answer, 422)["errors"]
-        assert error["field"].endswith("median_ns")
+        assert error["field"].endswith("latency_ns")
         assert service.rows() == before
 
     def test_a_job_on_a_device_pins_the_version_of_its_table(self, service: Service, device: str) -> None:

@@ -274,7 +274,7 @@ def of_an_earlier_release(table: dict[str, Any]) -> str:
 
 
 def with_an_edited_figure(table: dict[str, Any]) -> str:
-    next(iter(table["entries"].values()))["median_ns"] += 1
+    next(iter(table["entries"].values()))["latency_ns"] += 1
     return json.dumps(table)
 
 
@@ -292,8 +292,8 @@ def cut_in_the_middle(table: dict[str, Any]) -> str:
     ("edit", "field", "allowed"),
     [
         (of_another_protocol, "latency_table.protocol", "2, the measuring protocol"),
-        (of_an_earlier_release, "latency_table.schema", "pocketformer/latency-table/2"),
-        (with_an_edited_figure, "median_ns", ""),
+        (of_an_earlier_release, "latency_table.schema", "pocketformer/latency-table/3"),
+        (with_an_edited_figure, "latency_ns", ""),
         (of_another_precision, "latency_table.device.precision", "fp32"),
         (cut_in_the_middle, "wrong.json", "JSON"),
     ],

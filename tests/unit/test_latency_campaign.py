@@ -27,6 +27,11 @@ def test_few_readings_have_a_calm_level_too(readings):
     assert min(readings) <= calm_level(readings) <= statistics.median(readings)
 
 
+def test_so_much_may_be_disturbed_that_a_fiftieth_is_calm():
+    assert calm_level([*[1000] * 3, *[1400] * 97]) == 1000
+    assert calm_level([1000, *[1400] * 99]) == 1400
+
+
 def test_the_calm_level_does_not_depend_on_the_order():
     readings = [random.Random(1).randint(1000, 3000) for _ in range(50)]
     assert calm_level(readings) == calm_level(sorted(readings)) == calm_level(readings[::-1])

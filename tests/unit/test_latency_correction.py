@@ -8,7 +8,7 @@ import pytest
 
 from nas.errors import InvalidInput
 from nas.latency.correction import LEAST_SHARE, Correction, Totals, fit_correction, left_out
-from nas.latency.predict import margin_of
+from nas.latency.margin import fit_margin
 
 LOWER, UPPER = math.log(1e6), math.log(7e6)
 PREFILL = Correction(20_000, -1_500, slowdown=0.3, fetch_ns=0.0, byte_ns=0.0, lower_knee=LOWER, upper_knee=UPPER)
@@ -90,7 +90,8 @@ def test_nine_of_ten_new_models_lie_inside_the_interval():
         models, measured = whole_models(24)
         noisy = [t * (1 + rng.uniform(-0.08, 0.08)) for t in measured]
         fitted = fit_correction(models, noisy)
-        margin = margin_of(list(left_out(models, noisy) / noisy - 1))
+        errors = list(left_out(models, noisy) / noisy - 1)
+        margin = fit_margin(errors, np.zeros(len(errors)), np.zeros((1, len(errors)))).at(0.0)
         for model, truth in zip(*whole_models(40), strict=True):
             inside += abs(truth * (1 + rng.uniform(-0.08, 0.08)) / float(fitted.apply(model)) - 1) <= margin
             total += 1
@@ -105,20 +106,6 @@ def test_a_model_left_out_is_predicted_by_a_fit_that_never_saw_it():
             [m for i, m in enumerate(models) if i != index], [t for i, t in enumerate(measured) if i != index]
         )
         assert found[index] == float(others.apply(models[index]))
-
-
-@pytest.mark.parametrize(
-    ("errors", "margin"),
-    [
-        # rank ⌈0.9 · (n + 1)⌉ of |measured / predicted - 1| = |1 / (1 + error) - 1|
-        ([0.0] * 18 + [0.25], 0.0),  # rank 18 of 19
-        ([0.0] * 17 + [0.25], 0.2),  # rank 18 of 18
-        ([0.0] * 8 + [-0.5], 1.0),  # rank 9 of 9
-        ([0.0, 0.0, 0.25], 0.2),  # rank 4 of 3: the largest
-    ],
-)
-def test_the_margin_has_the_rank_that_the_jackknife_prescribes(errors, margin):
-    assert margin_of(errors) == pytest.approx(margin)
 
 
 def test_models_of_one_size_can_be_corrected_too():

@@ -99,15 +99,18 @@ def test_the_interval_holds_the_prediction_in_its_middle(known):
     for architecture in samples(space, 5):
         prediction = predictor.predict(architecture)
         assert prediction.lower_ms < prediction.latency_ms < prediction.upper_ms
-        assert prediction.lower_ms == pytest.approx(prediction.latency_ms * (1 - predictor.margin))
-        assert prediction.upper_ms == pytest.approx(prediction.latency_ms * (1 + predictor.margin))
+        _, beyond = predictor.latency_and_beyond(predictor.totals(architecture))
+        assert 0 <= beyond <= 1
+        margin = predictor.margin.at(beyond)
+        assert prediction.lower_ms == pytest.approx(prediction.latency_ms * (1 - margin))
+        assert prediction.upper_ms == pytest.approx(prediction.latency_ms * (1 + margin))
 
 
 def test_nine_of_ten_noisy_measurements_lie_inside_the_interval():
     rng = random.Random(SEED)
     document = made_up_table(TEXT_ENCODER, whole_models=60).to_dict()
     for model in document["whole_models"]:
-        noisy = round(model["phases"]["prefill"]["median_ns"] * rng.uniform(0.92, 1.08))
+        noisy = round(model["phases"]["prefill"]["latency_ns"] * rng.uniform(0.92, 1.08))
         model["phases"]["prefill"] = Measurement.of(launches([noisy] * 5), CALM_NS).model_dump(mode="json")
     predictor = LatencyPredictor(LatencyTable.from_dict(document))
     workload = predictor.table.workload
@@ -166,7 +169,7 @@ def test_an_invalid_entry_is_never_used():
     workload = predictor.table.workload
     assert predictor.missing(SMOKE) == [key]
     architecture = next(a for a in SMOKE.enumerate() if key in {c.key for c in calls(a, workload, "prefill")})
-    with pytest.raises(MissingEntry, match=r"no valid entry \(.*apart"):
+    with pytest.raises(MissingEntry, match=r"no valid entry \(.*uncertain"):
         predictor.predict(architecture)
 
 
@@ -202,7 +205,7 @@ def test_the_errors_of_a_table_without_noise_are_near_zero(known):
 def test_the_errors_are_those_of_models_that_the_fit_did_not_see():
     document = made_up_table(SMOKE).to_dict()
     model = document["whole_models"][10]
-    twice = 2 * model["phases"]["prefill"]["median_ns"]
+    twice = 2 * model["phases"]["prefill"]["latency_ns"]
     model["phases"]["prefill"] = Measurement.of(launches([twice] * 5), CALM_NS).model_dump(mode="json")
     errors = LatencyPredictor(LatencyTable.from_dict(document)).left_out_errors
     assert errors[10] == pytest.approx(-0.5, abs=0.02)
@@ -225,6 +228,6 @@ def _cpu_s(predictor, architectures) -> float:
 
 def test_made_up_latencies_differ_between_calls():
     entries = made_up_table(TEXT_ENCODER).entries
-    assert len({entry.median_ns for entry in entries.values()}) > 100
+    assert len({entry.latency_ns for entry in entries.values()}) > 100
     for call in calls(samples(TEXT_ENCODER, 1)[0], workload_of(TEXT_ENCODER), "prefill"):
-        assert by_key(call) == entries[call.key].median_ns
+        assert by_key(call) == entries[call.key].latency_ns
