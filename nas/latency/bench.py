@@ -27,7 +27,7 @@ WHOLE_MS = 40.0
 """At least so long is one launch of a call, of a whole model: its weights have to find their place in the caches."""
 WHOLE_A_PASS = 2
 """Launches of a whole model in one pass: the correction, and what is said of its error, rest on few of them."""
-SENTINEL_EVERY = 4
+SENTINEL_EVERY = 2
 TIMEOUT_S = 900.0
 PROBE = Path(__file__).with_name("probe.py")
 SENTINEL_WORKLOAD = Workload(input_length=64)

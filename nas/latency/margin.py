@@ -83,7 +83,7 @@ def drifts_of(models: Sequence[Sequence[tuple[int, Measurement]]], seed: int = 0
 
     def draw() -> Vector:
         taken = launches[:, rng.integers(_BLOCKS, size=_BLOCKS)].reshape(len(flat), -1)
-        figures = _lower_quartile(np.sort(taken, axis=1))
+        figures = _figures_of(np.sort(taken, axis=1))
         figures = np.where(np.isfinite(figures), figures, [measurement.latency_ns for measurement in flat])
         parts = np.split(figures, ends)
         return np.array([np.dot(each, part) for each, part in zip(runs, parts, strict=True)])
@@ -91,7 +91,7 @@ def drifts_of(models: Sequence[Sequence[tuple[int, Measurement]]], seed: int = 0
     return np.array([np.log(draw() / draw()) for _ in range(_DRAWS)])
 
 
-def _lower_quartile(launches: Vector) -> Vector:
+def _figures_of(launches: Vector) -> Vector:
     """Return (rows,): what a measurement makes of each row of sorted launches, of which infinite ones are none."""
     ends = np.isfinite(launches).sum(axis=1)
     places = np.array([quantile_of_sorted(max(1, int(count))) for count in ends])

@@ -2,7 +2,7 @@
 
 On a shared machine a disturbance only ever adds time, and it comes in bursts from milliseconds to many seconds. So
 of launches in random order, spread over the whole run, those count that were taken in calm, and the figure is their
-lower quartile, if its confidence interval is narrow enough. On a calm machine that is close to the median.
+lower decile, if its confidence interval is narrow enough: a disturbance that the sentinel missed only makes it slower.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 from nas.documents import StrictModel
 from nas.errors import InvalidInput
 
-QUANTILE = 0.25
+QUANTILE = 0.1
 LEAST_CALM = 3
 LEAST_LAUNCHES = 5
 SETTLED_SPREAD = 0.02
 MOST_SPREAD = 0.10
-_TWO_SIDED_90 = 1.645
+_TAIL = 0.05
 MOST_LATE_EARLY = 1.05
 WRONG_OUTPUT = "its output differs from torch's"
 CALM_SENTINEL = 1.10
@@ -76,7 +76,7 @@ class Measurement(StrictModel):
     tolerance: Annotated[float, Field(gt=0, le=1)] = 1e-3
     """The greatest difference that the runtime may have at this precision."""
     latency_ns: Nanoseconds
-    """The figure: the lower quartile of the launches that were taken in calm."""
+    """The figure: the lower decile of the launches that were taken in calm."""
     spread: Annotated[float, Field(ge=0)]
     """Half the width of the figure's confidence interval, as a fraction of it."""
     low_ns: Nanoseconds
@@ -156,10 +156,17 @@ def quantile_of_sorted(count: int) -> tuple[int, int, float]:
 def _interval(count: int) -> tuple[int, int]:
     """Return the launches, fastest first, that the figure lies between with 90 % confidence.
 
-    Order statistics about a quantile (David and Nagaraja, Order Statistics, section 7.1), in the normal approximation.
+    Order statistics about a quantile, of which as many are below as a binomial distribution says (David and Nagaraja,
+    Order Statistics, section 7.1). Of few launches the fastest is the lower end, whatever that is worth.
     """
-    middle, half = QUANTILE * count, _TWO_SIDED_90 * math.sqrt(count * QUANTILE * (1 - QUANTILE))
-    return max(0, math.floor(middle - half) - 1), min(count, math.ceil(middle + half)) - 1
+    below, chance = -1, 0.0
+    ends = []
+    for wanted in (_TAIL, 1 - _TAIL):
+        while chance < wanted:
+            below += 1
+            chance += math.comb(count, below) * QUANTILE**below * (1 - QUANTILE) ** (count - below)
+        ends.append(below)
+    return max(0, ends[0] - 1), min(count - 1, ends[1])
 
 
 def _figures(columns: dict[str, Any]) -> dict[str, Any]:
