@@ -53,7 +53,7 @@ test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 
 .PHONY: test-crash
 test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd (minutes)
-	$(PYTEST) -m crash tests/contracts tests/crash
+	$(PYTEST) -m crash tests/contracts tests/integration tests/crash
 
 .PHONY: system-packages
 system-packages:

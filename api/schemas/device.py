@@ -17,7 +17,7 @@ class TableErrors(Answer):
     within_7_percent: float = Field(ge=0, le=1, description="Share of the models within ±7 %.")
     within_15_percent: float = Field(ge=0, le=1, description="Share of the models within ±15 %.")
     bias_percent: float = Field(description="Mean signed error; above 0 the prediction is too slow.")
-    interval_percent: float = Field(description="Half the width of the 90 % interval around a prediction.")
+    interval_percent: float = Field(description="Half the width of the 90 % interval, mean over the whole models.")
     whole_models: int = Field(description="How many models these figures come from.")
 
 

@@ -36,6 +36,8 @@ PROCESSES = 2
 ATTEMPTS = 3
 """How often something is measured when the machine was disturbed."""
 PAUSE_S = 10.0
+PATIENCE_S = 60.0
+"""Of measuring the table: less than `nas device profile` has, since somebody is waiting for the whole way."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def provide_table(client: Client, space: SearchSpace, workload: Workload) -> Non
         print(f"     The table of an earlier run is not used: {why_not}.")
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            table = measure_table(DEVICE, space, workload)
+            table = measure_table(DEVICE, space, workload, patience_s=PATIENCE_S)
             missing = LatencyPredictor(table).missing(space)
             reason = f"{len(missing)} entries came to no valid result" if missing else None
         except (MeasurementFailed, InvalidInput) as error:  # invalid: too few whole models to correct by

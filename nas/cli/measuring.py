@@ -68,18 +68,28 @@ def measure_table(
     workload: Workload,
     *,
     seed: int = 0,
+    patience_s: float | None = None,
     afresh: bool = False,
     raw: Path | None = None,
 ) -> LatencyTable:
     """Measure a device, or this machine under a name, showing progress, and return its table."""
     from nas.cli.progress import StepProgress
     from nas.latency.device import this_machine
-    from nas.latency.profile import profile
+    from nas.latency.profile import PATIENCE_S, profile
 
     if isinstance(device, str):
         device = this_machine().model_copy(update={"name": device})
     with StepProgress() as progress:
-        return profile(space, workload, device=device, seed=seed, afresh=afresh, raw=raw, progress=progress)
+        return profile(
+            space,
+            workload,
+            device=device,
+            seed=seed,
+            patience_s=PATIENCE_S if patience_s is None else patience_s,
+            afresh=afresh,
+            raw=raw,
+            progress=progress,
+        )
 
 
 def refuse_mixing(place: Place, device: Device) -> None:

@@ -18,8 +18,8 @@ MOST_LAUNCHES = 60
 AT_ONCE = 4
 """Passes in one run of the probe, before anything is in doubt."""
 OVERTIME = 1.6
-"""How many times their patience is spent at most, as long as anything is not even valid: no job takes a table with a
-gap in its space."""
+"""How many times its patience, or what the first passes took, is spent at most on what is not even valid: no job takes
+a table with a gap in its space."""
 CALM_MEDIAN = 1.05
 """A machine is calm if the median of the sentinel's readings is no further above their calm level."""
 COMPARABLE = 1.01
@@ -71,8 +71,8 @@ def run_campaign(
     Goes on from the launches that the bench's journal holds. Each pass takes the graphs in a new random order. After
     `LEAST_PASSES` only those are launched again whose measurement is not settled; all are while the machine is not
     calm, or slower than it was for a reference: the calmest moments of a longer time are the same from run to run.
-    Ends when nothing is in doubt or, `LEAST_PASSES` done, when `patience_s` have passed, or `OVERTIME` times that if
-    some measurements are not valid by then. Raises `DeviceLost` if the device vanishes and does not come back.
+    Ends when nothing is in doubt or, `LEAST_PASSES` done, when `patience_s` have passed; what is not valid by then is
+    launched again in overtime. Raises `DeviceLost` if the device vanishes and does not come back.
     """
     started = time.monotonic()
     done = sum(map(len, bench.launches.values()))
@@ -92,19 +92,20 @@ def run_campaign(
     progress(done, total)
     while order := _first_passes(bench, rng):
         launch(order)
+    overtime_s = OVERTIME * max(patience_s, time.monotonic() - started)
     while True:
         began = time.monotonic()
         found = _measurements(bench)
         readings = bench.journal.readings_ns
-        every = _disturbed(readings, reference_sentinel_ns)
+        elapsed_s = began - started
+        in_time, every = elapsed_s <= patience_s, _disturbed(readings, reference_sentinel_ns)
         pending = [
             name
             for name, measurement in found.items()
-            if (every or not measurement.settled) and len(measurement.launches_ns) < MOST_LAUNCHES
+            if (in_time and (every or not measurement.settled)) or not measurement.valid
+            if len(measurement.launches_ns) < MOST_LAUNCHES
         ]
-        elapsed_s = time.monotonic() - started
-        invalid = sum(not measurement.valid for measurement in found.values())
-        if not pending or elapsed_s > patience_s * (OVERTIME if invalid else 1):
+        if not pending or elapsed_s > max(patience_s, overtime_s):
             return Campaign(found, tuple(readings), elapsed_s)
         launch(_pass_over(bench, pending, rng))
         time.sleep(max(0.0, SHORTEST_PASS_S - (time.monotonic() - began)))

@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas.errors import MeasurementFailed
 from nas.latency.measurement import Launch
 
 SENTINEL = "sentinel"
 """The name of the sentinel's graph."""
+Scheduled = Literal["real-time", "usual"]
+"""Whether a probe runs before all usual processes, or has to share the CPU with them."""
 
 
 class Journal:
@@ -23,8 +25,8 @@ class Journal:
         self._runs: list[list[dict[str, Any]]] = []
         self.cpu: int | None = None
         """The CPU that the probe stayed on in the last run, if it could."""
-        self.niceness: int | None = None
-        """How far the probe was put before (below zero) or behind other processes in the last run."""
+        self.scheduled: Scheduled | None = None
+        """How the probe was scheduled in the last run: "real-time" before other processes, or "usual"."""
         if path is not None and path.exists():
             self._read(path)
 
@@ -45,7 +47,7 @@ class Journal:
         ((kind, record),) = line.items()
         if kind == "start":
             self._runs.append([])
-            self.cpu, self.niceness = record["cpu"], record["niceness"]
+            self.cpu, self.scheduled = record["cpu"], record["scheduled"]
         elif kind == "launch":
             self._runs[-1].append(record)
 

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.latency.campaign import COMPARABLE
 from nas.latency.measurement import Measurement, quantile_of_sorted
 
 COVERAGE = 0.9
+LEAST_DRIFT = COMPARABLE - 1
+"""No machine is taken to be steadier than what counts as being as fast as before when it is measured again."""
 _LEAST_OF_MEAN = 0.25
 """No model's error is taken to be smaller than this share of the mean one: few models told so."""
 _BLOCKS = 8
@@ -61,7 +64,7 @@ def fit_margin(errors: Sequence[float], beyond: Vector, drifts: Vector) -> Margi
     centred = beyond - beyond.mean()
     slopes = drifts @ centred / max(float(centred @ centred), 1e-12)
     starts = drifts.mean(axis=1) - slopes * beyond.mean()
-    ends = [float(np.quantile(np.abs(drift), COVERAGE)) for drift in (starts, starts + slopes)]
+    ends = [max(LEAST_DRIFT, float(np.quantile(np.abs(drift), COVERAGE))) for drift in (starts, starts + slopes)]
     return Margin(quantile * near, quantile * far, ends[0], ends[1])
 
 

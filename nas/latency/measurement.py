@@ -44,7 +44,8 @@ class Launch:
     interrupted: int
     """Iterations during which another process had the CPU; they count for nothing."""
     stolen: float
-    """Share of the time that other processes had the CPU, 0 to 1; 0 where several threads work."""
+    """Share of the time that other processes had the CPU, 0 to 1; of several threads, of the one that waited longest
+    (0 on a system that doesn't tell)."""
     late_early_ratio: float
     """Last third of the iterations against the first: above 1 the device slows down while it works."""
     difference: float

@@ -15,7 +15,7 @@ reached. The sentinel's session stays open: it is the yardstick, not the thing m
     launches            names in the order they are to be launched, the sentinel between them
     warm_up_iterations, least_iterations
 
-Lines on standard output, and in `DIRECTORY/launches.jsonl`: {"start": {cpu, niceness, runtime_version}},
+Lines on standard output, and in `DIRECTORY/launches.jsonl`: {"start": {cpu, scheduled, runtime_version}},
 {"launch": {...}} for each, {"end": {"launches": n}}.
 """
 
@@ -34,7 +34,6 @@ import numpy
 INTERRUPTED = 1.05
 """An iteration that took this many times the CPU time it got was interrupted: another process had the CPU."""
 SENTINEL_ITERATIONS = 4
-FIRST_NICENESS = -20
 MOST_SAMPLES = 64
 """Iterations of a launch that are sent one by one; of more every second, third, … is."""
 
@@ -43,12 +42,12 @@ def main(directory: Path, runtime_file: str | None = None) -> None:
     """Do the launches of the plan in the directory."""
     if runtime_file is not None:
         version = load(directory / runtime_file).version()
-        say("start", {"cpu": None, "niceness": None, "runtime_version": version}, None)
+        say("start", {"cpu": None, "scheduled": None, "runtime_version": version}, None)
         return
     plan = json.loads((directory / "plan.json").read_text())
     runtime = load(directory / plan["runtime"])
     with (directory / "launches.jsonl").open("w") as record:
-        start = {"cpu": pin(plan["threads"]), "niceness": put_first(), "runtime_version": runtime.version()}
+        start = {"cpu": pin(plan["threads"]), "scheduled": put_first(), "runtime_version": runtime.version()}
         say("start", start, record)
         sentinel = Loaded(runtime, directory, plan, plan["sentinel"])
         for name in plan["launches"]:
@@ -88,18 +87,20 @@ def pin(threads: int) -> int | None:
     return cpus[-1]
 
 
-def put_first() -> int | None:
-    """Ask to be put before other processes on the CPU; return the niceness got, or None where there is no such thing.
+def put_first() -> str | None:
+    """Ask to run before all usual processes; return "real-time" or, where that isn't allowed, "usual".
 
-    Only root is given it on most systems. Without it a busy process on the same CPU takes half of the time.
+    Only root is allowed to on most systems. A low niceness would not do: it counts among the processes of one session.
+    The kernel leaves a twentieth of the time to others (`/proc/sys/kernel/sched_rt_runtime_us`). None where there are
+    no such classes.
     """
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST_NICENESS)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError:
-        pass  # then we are as important as everybody; what that came to is told by `stolen`
+        return "usual"  # as everybody; what that came to is told by `stolen`
     except (AttributeError, OSError):
         return None
-    return os.getpriority(os.PRIO_PROCESS, 0)
+    return "real-time"
 
 
 class Loaded:
@@ -117,7 +118,10 @@ class Loaded:
 
     def launch(self, least_iterations: int) -> dict[str, Any]:
         """Time iterations and compare the last outputs."""
+        waited = waited_ns()
         samples = iterate(self.session.run, self.launch_ms, least_iterations)
+        wall = sum(wall for wall, _ in samples)
+        longest = max((now - waited[thread] for thread, now in waited_ns().items() if thread in waited), default=0)
         # CPU time tells who had the CPU only while one thread does all the work
         kept = [wall for wall, cpu in samples if self.threads > 1 or wall <= cpu * INTERRUPTED]
         interrupted = len(samples) - len(kept)
@@ -129,7 +133,7 @@ class Loaded:
             "latency_ns": sorted(kept)[len(kept) // 10],
             "iterations": len(samples),
             "interrupted": interrupted,
-            "stolen": round(stolen(samples), 4) if self.threads == 1 else 0.0,
+            "stolen": round(stolen(samples) if self.threads == 1 else min(1.0, longest / wall), 4),
             # Of fewer than nine a trend can't be told from noise
             "late_early_ratio": round(statistics.median(kept[-third:]) / statistics.median(kept[:third]), 4)
             if len(kept) >= 9
@@ -158,6 +162,18 @@ def iterate(run: Callable[[], None], launch_ms: float, least_iterations: int) ->
         samples.append((end - start, cpu_clock() - cpu))
         if end > until and len(samples) >= least_iterations:
             return samples
+
+
+def waited_ns() -> dict[str, int]:
+    """Return how long each thread of this process has waited for a CPU, where Linux tells that."""
+    found = {}
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/schedstat") as file:
+                found[thread] = int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return {}
+    return found
 
 
 def stolen(samples: list[tuple[int, int]]) -> float:

@@ -97,7 +97,7 @@ def profile(  # noqa: PLR0913  (each is an option of `nas device profile`)
             raise DeviceLost(f"{error} They are kept: profile the device again to go on with them.") from error
         circumstances = Circumstances(
             cpu=bench.journal.cpu,
-            niceness=bench.journal.niceness,
+            scheduled=bench.journal.scheduled,
             duration_s=round(campaign.duration_s, 1),
             before=before,
             after=after,

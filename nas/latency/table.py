@@ -18,6 +18,7 @@ from nas.latency.bench import PROTOCOL
 from nas.latency.campaign import calm_level
 from nas.latency.describe import Description
 from nas.latency.device import Device, Text
+from nas.latency.journal import Scheduled
 from nas.latency.measurement import Measurement, Nanoseconds
 from nas.latency.plan import phase_runs
 from nas.models import Phase
@@ -83,8 +84,8 @@ class Circumstances(StrictModel):
 
     cpu: Annotated[int, Field(ge=0)] | None
     """The CPU that the probe stayed on; None where it couldn't stay on one."""
-    niceness: Annotated[int, Field(ge=-20, le=19)] | None
-    """The probe's: -20 where it was put before all other processes, 0 where it couldn't be."""
+    scheduled: Scheduled | None
+    """How the probe was; None on a system without such classes."""
     duration_s: Annotated[float, Field(ge=0)]
     """Of the measuring, exports not included."""
     before: Description | None

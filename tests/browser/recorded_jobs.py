@@ -86,7 +86,7 @@ def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> La
             "workload": workload.model_dump(),
             "space": space.name,
             "created_at": datetime.now(UTC).isoformat(),
-            "circumstances": {"cpu": 0, "niceness": 0, "duration_s": 1.0, "before": None, "after": None},
+            "circumstances": {"cpu": 0, "scheduled": "usual", "duration_s": 1.0, "before": None, "after": None},
             "sentinel": {"readings_ns": [1_000_000], "calm_ns": 1_000_000},
             "entries": {key: _measured(ns) for key, ns in alone_ns.items()},
             "whole_models": whole_models,

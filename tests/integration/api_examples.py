@@ -139,7 +139,7 @@ def latency_table(device: str, space: SearchSpace, workload: Workload) -> dict[s
         workload=workload,
         space=space.name,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        circumstances=Circumstances(cpu=0, niceness=0, duration_s=1.0, before=None, after=None),
+        circumstances=Circumstances(cpu=0, scheduled="usual", duration_s=1.0, before=None, after=None),
         sentinel=Sentinel(readings_ns=(1_000_000,), calm_ns=1_000_000),
         entries={c.key: Entry(**_measured(c.key, ns).model_dump()) for c, ns in latencies_ns.items()},
         whole_models=tuple(

@@ -129,7 +129,7 @@ def made_up_table(
             "workload": workload.model_dump(),
             "space": space.name,
             "created_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
-            "circumstances": {"cpu": None, "niceness": None, "duration_s": 1.0, "before": None, "after": None},
+            "circumstances": {"cpu": None, "scheduled": None, "duration_s": 1.0, "before": None, "after": None},
             "sentinel": {"readings_ns": [CALM_NS] * 10, "calm_ns": CALM_NS},
             "entries": {
                 call.key: measurement(latency_ns(call)).model_dump(mode="json")

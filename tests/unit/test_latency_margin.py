@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from latency_tables import CALM_NS, launches
 
-from nas.latency.margin import drifts_of, fit_margin
+from nas.latency.margin import LEAST_DRIFT, drifts_of, fit_margin
 from nas.latency.measurement import Launch, Measurement
 
 LAUNCHES = 24
@@ -34,7 +34,7 @@ def alone(latencies_ns: list[int], stormy: set[int] = frozenset()) -> list[tuple
 )
 def test_the_margin_of_models_of_one_size_has_the_rank_that_the_jackknife_prescribes(errors, margin):
     found = fit_margin(errors, np.zeros(len(errors)), np.zeros((10, len(errors))))
-    assert found.at(0.0) == pytest.approx(margin)
+    assert found.error_near == pytest.approx(margin)
 
 
 def test_nine_of_ten_lie_inside_both_near_and_far_where_far_is_four_times_as_noisy():
@@ -65,7 +65,8 @@ def test_drift_widens_the_margin_where_the_models_drift():
     calm, drifting = (fit_margin(errors, beyond, drift) for drift in (np.zeros((10, 20)), drifts))
     assert drifting.at(0.0) == pytest.approx(calm.at(0.0))
     assert drifting.drift_far == pytest.approx(1.645 * 0.04, rel=0.1)
-    assert drifting.at(1.0) == pytest.approx(np.hypot(calm.at(1.0), drifting.drift_far))
+    assert drifting.at(1.0) == pytest.approx(np.hypot(calm.error_far, drifting.drift_far))
+    assert calm.drift_near == calm.drift_far == pytest.approx(LEAST_DRIFT)
 
 
 def test_many_models_get_their_margins_at_once():
