@@ -64,6 +64,10 @@ OutputOption = Annotated[
 VersionOption = Annotated[
     int | None, typer.Option("--version", min=1, show_default="the newest", help="Which of the device's tables.")
 ]
+PatienceOption = Annotated[
+    float,
+    typer.Option("--patience", metavar="SECONDS", min=0, max=86_400, help="How long to go on for calm moments."),
+]
 TOLERANCE = 0.15
 """How far a model may be from its prediction before `verify` fails."""
 
@@ -125,6 +129,10 @@ def profile(
     runtime: Annotated[str, typer.Option(help="onnxruntime, executorch or torch.")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic.")] = "fp32",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one inference.")] = 1,
+    whole_models: Annotated[
+        int, typer.Option(min=7, max=1000, help="Whole models, on which the correction is fitted.")
+    ] = 40,
+    patience: PatienceOption = 150.0,
     seed: Annotated[int, typer.Option(min=0, help="Draws the whole models and the order of measuring.")] = 0,
     afresh: Annotated[bool, typer.Option("--afresh", help="Don't go on with an interrupted run.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table here, as JSON.")] = None,
@@ -152,7 +160,16 @@ def profile(
         workload = workload_for(searched, batch, input_length, output_length)
         device = device_at(address, name=name, runtime_name=runtime, precision=precision, threads=threads)
         refuse_mixing(place, device)
-        table = measure_table(device, at_workload(searched, workload), workload, seed=seed, afresh=afresh, raw=raw)
+        table = measure_table(
+            device,
+            at_workload(searched, workload),
+            workload,
+            seed=seed,
+            whole_models=whole_models,
+            patience_s=patience,
+            afresh=afresh,
+            raw=raw,
+        )
         if out is not None:
             write_table(table, out)
         summary = keep_table(place, table)
@@ -174,6 +191,7 @@ def verify(
         str | None,
         typer.Option(metavar="JOB", help="Measure the members of this job's front instead; needs --url."),
     ] = None,
+    patience: PatienceOption = 120.0,
     seed: Annotated[int, typer.Option(min=0, help="Draws the models.")] = 1,
     url: ServerOption = None,
     database: DatabaseOption = DEFAULT_DATABASE,
@@ -192,7 +210,7 @@ def verify(
         searched = at_workload(searched, workload)
         table = newest_table(place, name, workload, searched)
     architectures = fresh_models(table, searched, models, seed) if job is None else _front_of(job, url)
-    report = verification_document(verified(table, architectures, seed), TOLERANCE)
+    report = verification_document(verified(table, architectures, seed, patience), TOLERANCE)
     if as_json:
         print_json(report)
     else:

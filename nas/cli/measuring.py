@@ -68,6 +68,7 @@ def measure_table(
     workload: Workload,
     *,
     seed: int = 0,
+    whole_models: int | None = None,
     patience_s: float | None = None,
     afresh: bool = False,
     raw: Path | None = None,
@@ -75,7 +76,7 @@ def measure_table(
     """Measure a device, or this machine under a name, showing progress, and return its table."""
     from nas.cli.progress import StepProgress
     from nas.latency.device import this_machine
-    from nas.latency.profile import PATIENCE_S, profile
+    from nas.latency.profile import PATIENCE_S, WHOLE_MODELS, profile
 
     if isinstance(device, str):
         device = this_machine().model_copy(update={"name": device})
@@ -85,6 +86,7 @@ def measure_table(
             workload,
             device=device,
             seed=seed,
+            whole_models=WHOLE_MODELS if whole_models is None else whole_models,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
             afresh=afresh,
             raw=raw,
@@ -142,13 +144,13 @@ def newest_table(place: Place, device: str, workload: Workload, space: SearchSpa
     )
 
 
-def verified(table: LatencyTable, architectures: list[Architecture], seed: int) -> Verification:
+def verified(table: LatencyTable, architectures: list[Architecture], seed: int, patience_s: float) -> Verification:
     """Measure whole models on the table's device, showing progress, and hold them against it."""
     from nas.cli.progress import StepProgress
     from nas.latency.verify import verify
 
     with StepProgress() as progress:
-        return verify(table, architectures, table.device, seed=seed, progress=progress)
+        return verify(table, architectures, table.device, seed=seed, patience_s=patience_s, progress=progress)
 
 
 def verification_document(verification: Verification, tolerance: float) -> dict[str, Any]:

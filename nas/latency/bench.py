@@ -22,9 +22,11 @@ PROTOCOL = 3
 """Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 WARM_UP_ITERATIONS = 2
 LEAST_ITERATIONS = 5
-CALL_MS = 8.0
-WHOLE_MS = 40.0
-"""At least so long is one launch of a call, of a whole model: its weights have to find their place in the caches."""
+LAUNCH_MS = 8.0
+"""At least so long is one launch."""
+WHOLE_ITERATIONS = 16
+MOST_MS = 40.0
+"""So many iterations of a whole model, if that takes no longer: its weights have to find their place in the caches."""
 WHOLE_A_PASS = 2
 """Launches of a whole model in one pass: the correction, and what is said of its error, rest on few of them."""
 SENTINEL_EVERY = 2
@@ -115,7 +117,7 @@ class Bench:
             "threads": self._device.threads,
             "options": dict(self._runtime.options(self._device.precision)),
             "graphs": {
-                name: {"model": g.model, "inputs": g.inputs, "expected": g.expected, "launch_ms": self._launch_ms(name)}
+                name: {"model": g.model, "inputs": g.inputs, "expected": g.expected, "iterations": self._wanted(name)}
                 for name, g in self._graphs.items()
                 if name in wanted
             },
@@ -123,6 +125,8 @@ class Bench:
             "launches": with_sentinels,
             "warm_up_iterations": WARM_UP_ITERATIONS,
             "least_iterations": LEAST_ITERATIONS,
+            "launch_ms": LAUNCH_MS,
+            "most_ms": MOST_MS,
         }
         (self._directory / "plan.json").write_text(json.dumps(plan))
         self._transport.push([self._directory / "plan.json"])
@@ -150,10 +154,9 @@ class Bench:
         if end.get("launches") != taken or taken != len(with_sentinels):
             raise MeasurementFailed(f"The probe reported {taken} of {len(with_sentinels)} launches.")
 
-    def _launch_ms(self, name: str) -> float:
-        if name == SENTINEL:
-            return 0.0
-        return WHOLE_MS if isinstance(self._sources[name], WholePass) else CALL_MS
+    def _wanted(self, name: str) -> int:
+        whole = name != SENTINEL and isinstance(self._sources[name], WholePass)
+        return WHOLE_ITERATIONS if whole else 0
 
     def _refuse_other_version(self, start: dict[str, Any]) -> None:
         if start.get("runtime_version") != self._device.runtime_version:

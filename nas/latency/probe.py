@@ -4,16 +4,17 @@ It stands alone (standard library and numpy) beside a runtime's file, so that a 
 graphs on any machine with Python: `python probe.py DIRECTORY`. It judges nothing; what a launch is worth is decided
 where the lines arrive. `python probe.py DIRECTORY runtime.py` without a plan only says which version the runtime has.
 
-A *launch* is a fresh session, a warm-up, and iterations until both the least count and the least time are
-reached. The sentinel's session stays open: it is the yardstick, not the thing measured. `DIRECTORY/plan.json`:
+A *launch* is a fresh session, a warm-up, and iterations until the least count and the least time are reached, and
+then until those wanted are or the most time is. The sentinel's session stays open: it is the yardstick, not the thing
+measured. `DIRECTORY/plan.json`:
 
     runtime             the runtime's file
     threads             of one inference
     options             what the runtime's Session is given
-    graphs              name -> {"model": file, "inputs": file.npz, "expected": file.npz, "launch_ms": least time}
+    graphs              name -> {"model": file, "inputs": file.npz, "expected": file.npz, "iterations": wanted}
     sentinel            the name of the sentinel among the graphs
     launches            names in the order they are to be launched, the sentinel between them
-    warm_up_iterations, least_iterations
+    warm_up_iterations, least_iterations, launch_ms, most_ms
 
 Lines on standard output, and in `DIRECTORY/launches.jsonl`: {"start": {cpu, scheduled, runtime_version}},
 {"launch": {...}} for each, {"end": {"launches": n}}.
@@ -52,9 +53,9 @@ def main(directory: Path, runtime_file: str | None = None) -> None:
         sentinel = Loaded(runtime, directory, plan, plan["sentinel"])
         for name in plan["launches"]:
             if name == plan["sentinel"]:
-                found = sentinel.launch(SENTINEL_ITERATIONS)
+                found = sentinel.launch(SENTINEL_ITERATIONS, 0.0)
             else:
-                found = Loaded(runtime, directory, plan, name).launch(plan["least_iterations"])
+                found = Loaded(runtime, directory, plan, name).launch(plan["least_iterations"], plan["launch_ms"])
             say("launch", {"graph": name, **found}, record)
         say("end", {"launches": len(plan["launches"])}, record)
 
@@ -109,17 +110,18 @@ class Loaded:
     def __init__(self, runtime: Any, directory: Path, plan: dict[str, Any], name: str) -> None:
         graph = plan["graphs"][name]
         self.threads = plan["threads"]
-        self.launch_ms = graph["launch_ms"]
+        self.wanted = graph["iterations"]
+        self.most_ms = plan["most_ms"]
         self.expected = arrays(directory / graph["expected"])
         inputs = arrays(directory / graph["inputs"])
         self.session = runtime.Session(str(directory / graph["model"]), inputs, self.threads, plan["options"])
         for _ in range(plan["warm_up_iterations"]):
             self.session.run()
 
-    def launch(self, least_iterations: int) -> dict[str, Any]:
+    def launch(self, least_iterations: int, least_ms: float) -> dict[str, Any]:
         """Time iterations and compare the last outputs."""
         waited = waited_ns()
-        samples = iterate(self.session.run, self.launch_ms, least_iterations)
+        samples = iterate(self.session.run, least_iterations, least_ms, self.wanted, self.most_ms)
         wall = sum(wall for wall, _ in samples)
         longest = max((now - waited[thread] for thread, now in waited_ns().items() if thread in waited), default=0)
         # CPU time tells who had the CPU only while one thread does all the work
@@ -149,18 +151,20 @@ def arrays(path: Path) -> list[Any]:
         return [file[str(index)] for index in range(len(file.files))]
 
 
-def iterate(run: Callable[[], None], launch_ms: float, least_iterations: int) -> list[tuple[int, int]]:
+def iterate(
+    run: Callable[[], None], least_iterations: int, least_ms: float, wanted: int, most_ms: float
+) -> list[tuple[int, int]]:
     """Return (wall ns, CPU ns of this thread) of every iteration."""
     clock, cpu_clock = time.perf_counter_ns, time.thread_time_ns
     samples: list[tuple[int, int]] = []
-    until = clock() + int(launch_ms * 1e6)
+    least, most = (clock() + int(ms * 1e6) for ms in (least_ms, most_ms))
     while True:
         cpu = cpu_clock()
         start = clock()
         run()
         end = clock()
         samples.append((end - start, cpu_clock() - cpu))
-        if end > until and len(samples) >= least_iterations:
+        if end > least and len(samples) >= least_iterations and (len(samples) >= wanted or end > most):
             return samples
 
 

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -402,19 +401,19 @@ def test_a_python_that_is_not_there_is_named(far: Far) -> None:
 
 
 @pytest.mark.parametrize("far", ["ssh"], indirect=True)
-def test_the_command_line_profiles_and_verifies_a_far_device(
-    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As it is, but for less time
-    monkeypatch.setattr(nas.latency.profile, "profile", partial(profile, whole_models=MODELS, patience_s=5))
-    monkeypatch.setattr(nas.latency.verify, "verify", partial(verify, patience_s=5))
+def test_the_command_line_profiles_and_verifies_a_far_device(far: Far, tmp_path: Path) -> None:
     database = ("--database", f"sqlite:///{tmp_path}/far.db", "--input-length", 32)
-    made = command("device", "profile", "far", "--address", far.address, "--space", "smoke", "--json", *database)
+    quick = ("--whole-models", MODELS, "--patience", 5)
+    made = command(
+        "device", "profile", "far", "--address", far.address, "--space", "smoke", "--json", *quick, *database
+    )
     assert made.code == 0, made.err
     assert made.json["device"] == "far"
     assert made.json["entries"] == 16
     assert made.json["whole_models"] == MODELS
-    checked = command("device", "verify", "far", "--space", "smoke", "--models", 3, "--json", *database)
+    checked = command(
+        "device", "verify", "far", "--space", "smoke", "--models", 3, "--patience", 5, "--json", *database
+    )
     assert checked.code in (0, 1), checked.err
     report = checked.json
     assert checked.code == (0 if report["agrees"] else 1)

@@ -65,7 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _measure(folder: Path) -> None:
     """Other tests keep the processor busy: a machine too disturbed to be measured is measured again."""
     for _ in range(3):
-        run = nas("device", "profile", "this-machine", *WORKLOAD, "--out", folder / "table.json")
+        quick = ("--whole-models", 12, "--patience", 5)
+        run = nas("device", "profile", "this-machine", *WORKLOAD, *quick, "--out", folder / "table.json")
         if run.code == 0:
             return
         assert run.code == 1, run.err
@@ -132,7 +133,7 @@ def test_a_server_and_its_database_tell_the_same_of_devices_and_spaces(folder: P
 
 
 def test_a_verification_says_predicted_and_measured_and_its_exit_code_whether_they_agree(folder: Path) -> None:
-    run = nas("device", "verify", "this-machine", *WORKLOAD, "--models", 2, "--json")
+    run = nas("device", "verify", "this-machine", *WORKLOAD, "--models", 2, "--patience", 5, "--json")
     assert len(run.json["models"]) == 2
     for row in run.json["models"]:
         assert row["agrees"] == (abs(row["measured_ms"] / row["predicted_ms"] - 1) <= 0.15)
@@ -141,7 +142,7 @@ def test_a_verification_says_predicted_and_measured_and_its_exit_code_whether_th
 
 def test_the_front_of_a_job_is_measured_too(folder: Path) -> None:
     url = os.environ["POCKETFORMER_URL"]
-    run = nas("device", "verify", "this-machine", *WORKLOAD, "--job", "latest", "--url", url, "--json")
+    run = nas("device", "verify", "this-machine", *WORKLOAD, "--job", "latest", "--patience", 5, "--url", url, "--json")
     front = nas("jobs", "front", "--json").json
     assert [r["architecture_id"] for r in run.json["models"]] == [m["architecture_id"] for m in front["members"]]
     assert [r["predicted_ms"] for r in run.json["models"]] == [m["metrics"][LATENCY] for m in front["members"]]

@@ -21,6 +21,7 @@ from nas.workload import Workload
 
 LENGTH = 16
 AT_WORK = ("--space", "smoke", "--input-length", LENGTH)
+QUICK = ("--whole-models", 12, "--patience", 5)
 PROFILE_S = 300
 
 
@@ -63,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         store.add_search_space(few_models().to_document())
         store.close()
         files = ("--out", folder.path / "table.json", "--raw", folder.path / "raw.jsonl")
-        profiled(lambda: folder.device("profile", "board", *AT_WORK, *files))
+        profiled(lambda: folder.device("profile", "board", *AT_WORK, *QUICK, *files))
         yield folder
 
 
@@ -146,7 +147,7 @@ def test_the_same_table_twice_differs_in_nothing(folder: Folder, tmp_path: Path)
 
 @pytest.mark.timeout(PROFILE_S)
 def test_a_verification_says_how_good_three_predictions_are(folder: Folder) -> None:
-    run = folder.device("verify", "board", *AT_WORK, "--models", 3, "--json")
+    run = folder.device("verify", "board", *AT_WORK, "--models", 3, "--patience", 5, "--json")
     report = run.json
     known = {model["architecture"]["id"] for model in folder.table["whole_models"]}
     assert len({row["architecture_id"] for row in report["models"]} - known) == 3
@@ -195,7 +196,7 @@ def test_another_precision_does_not_go_under_the_name_of_the_first(folder: Folde
 @pytest.mark.timeout(PROFILE_S)
 def test_another_precision_under_its_own_name_is_compared_and_named_as_what_differs(folder: Folder) -> None:
     words = ("board-int8", "--space", "few", "--input-length", LENGTH, "--precision", "int8-dynamic")
-    profiled(lambda: folder.device("profile", *words))
+    profiled(lambda: folder.device("profile", *words, *QUICK))
     device = folder.device("show", "board-int8", "--json").json
     assert device["precision"] == "int8-dynamic"
     assert device["fingerprint"] != folder.device("show", "board", "--json").json["fingerprint"]

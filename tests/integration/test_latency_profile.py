@@ -22,7 +22,7 @@ import torch
 import nas.latency
 from nas.architecture import Architecture
 from nas.errors import Conflict, InvalidInput, MeasurementFailed
-from nas.latency.bench import PROBE, SENTINEL, WHOLE_A_PASS, Bench
+from nas.latency.bench import PROBE, SENTINEL, SENTINEL_EVERY, WHOLE_A_PASS, Bench
 from nas.latency.campaign import LEAST_PASSES, run_campaign
 from nas.latency.device import this_machine
 from nas.latency.graphs import Graph, Source, WholePass, module_of
@@ -402,7 +402,7 @@ def test_onnx_runtime_computes_what_torch_computes_for_every_kind_of_call_and_ph
     bench.launch(bench.names, lambda: counted.append(None))
     assert len(counted) == len(kinds)
     readings = bench.journal.readings_ns
-    assert len(readings) == 1 + -(-len(kinds) // 4)  # before the first launch, then after each four
+    assert len(readings) == 1 + -(-len(kinds) // SENTINEL_EVERY)  # before the first launch, then between
     for name, (launch,) in bench.launches.items():
         assert launch.graph == name
         assert launch.difference < 1e-4, name
