@@ -36,7 +36,7 @@ PROCESSES = 2
 ATTEMPTS = 3
 """How often something is measured when the machine was disturbed."""
 PAUSE_S = 10.0
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 """Of measuring the table: less than `nas device profile` has, since somebody is waiting for the whole way."""
 
 

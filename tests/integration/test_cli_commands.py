@@ -386,6 +386,9 @@ def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
         _succeed(nas("device", "import", "table.json"))  # so that there are two versions
     elif not (folder / "knee.yaml").exists():
         shutil.copy(folder / "found/knee.yaml", folder)
-    run = nas(*shlex.split(line.replace("text-encoder", "smoke").replace("--models 40", "--models 3"))[1:])
+    words = shlex.split(line.replace("text-encoder", "smoke").replace("--models 40", "--models 3"))[1:]
+    if words[:2] == ["device", "profile"]:
+        words += ["--whole-models", "12", "--patience", "5"]
+    run = nas(*words)
     measures = " verify " in line or "--verify" in line
     assert run.code == 0 or (measures and run.code == 1 and "error:" not in run.err), run.out + run.err

@@ -15,6 +15,7 @@ import pytest
 from api_examples import space_document
 from cli_runner import Run, nas
 
+from nas.latency.bench import PROTOCOL
 from nas.space import SearchSpace
 from nas.store.store import Store
 from nas.workload import Workload
@@ -108,7 +109,7 @@ def test_a_profile_is_listed_shown_and_holds_every_launch(folder: Folder) -> Non
     (summary,) = shown["tables"]
     assert summary["workload"] == Workload(input_length=LENGTH).key
     assert summary["entries"] == len(table["entries"])
-    assert summary["whole_models"] == len(table["whole_models"]) == 40
+    assert summary["whole_models"] == len(table["whole_models"]) == 12
     text = folder.device("show", "board").out
     assert shown["fingerprint"] in text
     assert "address" in text
@@ -292,7 +293,7 @@ def cut_in_the_middle(table: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("edit", "field", "allowed"),
     [
-        (of_another_protocol, "latency_table.protocol", "2, the measuring protocol"),
+        (of_another_protocol, "latency_table.protocol", f"{PROTOCOL}, the measuring protocol"),
         (of_an_earlier_release, "latency_table.schema", "pocketformer/latency-table/3"),
         (with_an_edited_figure, "latency_ns", ""),
         (of_another_precision, "latency_table.device.precision", "fp32"),
