@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 
 from nas.architecture import Architecture
@@ -57,36 +58,40 @@ def whole_models_of(space: SearchSpace, workload: Workload, count: int, seed: in
     """Return up to `count` different architectures, smallest first.
 
     One half is even in the logarithm of the bytes, smallest and largest included: there the cache's knees are found.
-    The other half is drawn at random, every frame and depth equally likely: what people ask about. The same for the
-    same space, workload, count and seed; fewer than `count` only if the space has no more.
+    The other half is drawn at random, every frame and depth equally likely and every layer on its own: what people ask
+    about (a model of layers that are all alike is a little quicker). The same for the same space, workload, count and seed;
+    fewer than `count` only if the space has no more.
     """
     rng = random.Random(seed)
-    pool = sorted(_candidates(space, workload, count * _CANDIDATES_PER_MODEL, rng).values(), key=lambda pair: pair[0])
-    if len(pool) <= count:
-        return tuple(architecture for _, architecture in pool)
-    low, high = math.log(pool[0][0]), math.log(pool[-1][0])
+    # From few kinds of layer to many: all alike reaches the smallest and the largest models
+    pool = _candidates(space, workload, count * _CANDIDATES_PER_MODEL, rng, (1, 2, 3, _MANY_KINDS))
+    by_size = sorted(pool.values(), key=lambda pair: pair[0])
+    if len(by_size) <= count:
+        return tuple(architecture for _, architecture in by_size)
+    low, high = math.log(by_size[0][0]), math.log(by_size[-1][0])
     even = (count + 1) // 2
-    taken: dict[int, Architecture] = {}
+    taken: dict[str, tuple[int, Architecture]] = {}
     for step in range(even):
         wanted = low + (high - low) * step / max(1, even - 1)
-        nearest = min(
-            (i for i in range(len(pool)) if i not in taken),
-            key=lambda i: (abs(math.log(pool[i][0]) - wanted), i),
-        )
-        taken[nearest] = pool[nearest][1]
-    for index in rng.sample([i for i in range(len(pool)) if i not in taken], count - even):
-        taken[index] = pool[index][1]
-    return tuple(taken[i] for i in sorted(taken))
+        nearest = min((p for p in by_size if p[1].id not in taken), key=lambda p: abs(math.log(p[0]) - wanted))
+        taken[nearest[1].id] = nearest
+    at_random = _candidates(space, workload, count, rng, (_MANY_KINDS,))
+    rest = [key for key in (*at_random, *rng.sample(sorted(pool), len(pool))) if key not in taken]
+    for key in list(dict.fromkeys(rest))[: count - even]:
+        taken[key] = at_random.get(key) or pool[key]
+    return tuple(architecture for _, architecture in sorted(taken.values(), key=lambda pair: pair[0]))
 
 
 def _candidates(
-    space: SearchSpace, workload: Workload, wanted: int, rng: random.Random
+    space: SearchSpace, workload: Workload, wanted: int, rng: random.Random, kinds: Sequence[int]
 ) -> dict[str, tuple[int, Architecture]]:
-    """Return id → (bytes, architecture) of random architectures, every frame and depth equally often."""
+    """Return id → (bytes, architecture) of random architectures, every frame and depth equally often.
+
+    Each has as many kinds of layers as one of `kinds` says, every one equally often.
+    """
     found: dict[str, tuple[int, Architecture]] = {}
     for _ in range(wanted):
-        # From few kinds of layer to many: all alike reaches the smallest and the largest models
-        architecture = space.architecture(space.spread(rng, kinds=rng.choice((1, 2, 3, _MANY_KINDS))))
+        architecture = space.architecture(space.spread(rng, kinds=rng.choice(kinds)))
         runs = phase_runs(space.family, workload)
         size = sum(working_bytes(architecture, workload, phase, "fp32") for phase in runs)
         found[architecture.id] = (size, architecture)

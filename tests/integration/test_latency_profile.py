@@ -99,6 +99,17 @@ def test_a_profile_holds_every_call_and_whole_models_with_all_their_launches(tab
     assert table.circumstances.after is not None
 
 
+def test_a_pass_launches_the_calls_and_then_the_whole_models_twice(table, raw):
+    calls_there, whole = len(table.entries), WHOLE_A_PASS * MODELS
+    names = [name for name, _ in journalled(raw)][: LEAST_PASSES * (calls_there + whole)]
+    for start in range(0, len(names), calls_there + whole):
+        one = names[start : start + calls_there + whole]
+        assert set(one[:calls_there]) == set(table.entries)
+        assert set(Counter(one[calls_there:]).values()) == {WHOLE_A_PASS}
+        assert not set(one[calls_there:]) & set(table.entries)
+    assert names[:calls_there] != names[calls_there + whole :][:calls_there]  # in another order each time
+
+
 def test_the_raw_launches_are_those_of_the_table_and_carry_their_iterations(table, raw):
     launches = Counter(name for name, _ in journalled(raw))
     assert {key: launches[key] for key in table.entries} == {

@@ -156,6 +156,18 @@ def test_the_whole_models_of_a_plan_differ_and_spread_over_all_sizes(name):
     assert sizes[-1] >= max(random_sizes) - 0.1 * width
 
 
+def test_half_of_the_whole_models_of_a_plan_are_made_of_layers_drawn_each_on_its_own():
+    space = SearchSpace.bundled("text-encoder")
+    deep = [
+        model.encoder.layers
+        for seed in range(5)
+        for model in whole_models_of(space, Workload(input_length=64), 40, seed)
+        if len(model.encoder.layers) >= 4
+    ]
+    mixed = sum(len(set(layers)) >= len(layers) - 1 for layers in deep)
+    assert 0.45 < mixed / len(deep) < 0.85
+
+
 def test_the_whole_models_of_a_plan_are_the_same_for_the_same_seed():
     space = SearchSpace.bundled("text-encoder")
     workload = workload_of(space)
