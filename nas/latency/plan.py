@@ -59,8 +59,8 @@ def whole_models_of(space: SearchSpace, workload: Workload, count: int, seed: in
 
     One half is even in the logarithm of the bytes, smallest and largest included: there the cache's knees are found.
     The other half is drawn at random, every frame and depth equally likely and every layer on its own: what people ask
-    about (a model of layers that are all alike is a little quicker). The same for the same space, workload, count and seed;
-    fewer than `count` only if the space has no more.
+    about (a model of layers that are all alike is a little quicker). The same for the same space, workload, count and
+    seed; fewer than `count` only if the space has no more.
     """
     rng = random.Random(seed)
     # From few kinds of layer to many: all alike reaches the smallest and the largest models
