@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.latency.campaign import COMPARABLE
-from nas.latency.measurement import Measurement, quantile_of_sorted
+from nas.latency.measurement import QUANTILE, Measurement
 
 COVERAGE = 0.9
 LEAST_DRIFT = COMPARABLE - 1
@@ -81,27 +81,28 @@ def drifts_of(models: Sequence[Sequence[tuple[int, Measurement]]], seed: int = 0
     for row, block in enumerate(blocks):
         launches[row, :, : block.shape[1]] = block
     rng = np.random.default_rng(seed)
-    runs = [[runs for runs, _ in phases] for phases in models]
-    ends = np.cumsum([len(each) for each in runs])[:-1]
+    runs = np.array([runs for phases in models for runs, _ in phases], dtype=np.float64)
+    known = np.array([measurement.latency_ns for measurement in flat], dtype=np.float64)
+    starts = np.cumsum([0, *(len(phases) for phases in models[:-1])])
 
     def draw() -> Vector:
         taken = launches[:, rng.integers(_BLOCKS, size=_BLOCKS)].reshape(len(flat), -1)
         figures = _figures_of(np.sort(taken, axis=1))
-        figures = np.where(np.isfinite(figures), figures, [measurement.latency_ns for measurement in flat])
-        parts = np.split(figures, ends)
-        return np.array([np.dot(each, part) for each, part in zip(runs, parts, strict=True)])
+        whole: Vector = np.add.reduceat(runs * np.where(np.isfinite(figures), figures, known), starts)
+        return whole
 
     return np.array([np.log(draw() / draw()) for _ in range(_DRAWS)])
 
 
 def _figures_of(launches: Vector) -> Vector:
     """Return (rows,): what a measurement makes of each row of sorted launches, of which infinite ones are none."""
-    ends = np.isfinite(launches).sum(axis=1)
-    places = np.array([quantile_of_sorted(max(1, int(count))) for count in ends])
+    last = np.maximum(np.isfinite(launches).sum(axis=1) - 1, 0)
+    place = QUANTILE * last
+    below = np.floor(place).astype(np.int64)
     rows = np.arange(len(launches))
-    lower, upper = (launches[rows, places[:, side].astype(int)] for side in (0, 1))
+    lower, upper = launches[rows, below], launches[rows, np.minimum(below + 1, last)]
     with np.errstate(invalid="ignore"):  # of no launch at all
-        result: Vector = lower + places[:, 2] * (upper - lower)
+        result: Vector = lower + (place - below) * (upper - lower)
     return result
 
 

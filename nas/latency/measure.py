@@ -23,7 +23,7 @@ from nas.latency.transports import transport_at
 from nas.models.calls import Phase
 from nas.workload import Workload
 
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)

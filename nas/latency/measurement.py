@@ -147,13 +147,6 @@ def _calm(columns: dict[str, Any]) -> list[int]:
     ]
 
 
-def quantile_of_sorted(count: int) -> tuple[int, int, float]:
-    """Return where the figure of so many launches lies, fastest first: between which two, and how far along."""
-    place = QUANTILE * (count - 1)
-    lower = math.floor(place)
-    return lower, min(lower + 1, count - 1), place - lower
-
-
 def _interval(count: int) -> tuple[int, int]:
     """Return the launches, fastest first, that the figure lies between with 90 % confidence.
 
@@ -176,12 +169,14 @@ def _figures(columns: dict[str, Any]) -> dict[str, Any]:
     calm = _calm(columns)
     kept = calm if len(calm) >= LEAST_CALM else every
     launches = sorted(columns["launches_ns"][i] for i in kept)
-    lower, upper, share = quantile_of_sorted(len(launches))
-    latency_ns = round(launches[lower] + share * (launches[upper] - launches[lower]))
+    place = QUANTILE * (len(launches) - 1)
+    lower = math.floor(place)
+    upper = min(lower + 1, len(launches) - 1)
+    latency_ns = round(launches[lower] + (place - lower) * (launches[upper] - launches[lower]))
     low_ns, high_ns = (launches[i] for i in _interval(len(launches)))
     spread = round((high_ns - low_ns) / 2 / latency_ns, 4)
     ratios = sorted(columns["late_early_ratios"][i] for i in kept)
-    late_early = ratios[quantile_of_sorted(len(ratios))[0]]
+    late_early = ratios[lower]
     reason = None
     if columns["difference"] > columns["tolerance"]:
         reason = f"{WRONG_OUTPUT} by {columns['difference']:.2g} of the greatest value"
