@@ -7,7 +7,9 @@ between. And every measurement alone carries what it costs to call the runtime a
     latency = a + c · n + S + (b · S + k · n + g · M) · ramp(log W)
 
 The ramp rises from 0 at the lower knee to 1 at the upper one. S is the sum over the n calls of sub-blocks, M the bytes
-of weights that they read, W the working set: weights, each once, and caches. Where arithmetic hides the waiting, as in
+of weights that they read, W the working set: weights, each once, caches, and 100 kB a call, for the runtime's own code
+and buffers (measured: decoders of twelve narrow layers leave a cache that three wide layers of as many bytes stay in).
+Where arithmetic hides the waiting, as in
 a prefill, a model beyond its cache is slower by a share b of S; where bytes are all that counts, as in a decoding step,
 by g a byte; and by k a call for what every sub-block fetches anew. The seven numbers are fitted on whole models that
 were measured beside the sub-blocks.
@@ -29,6 +31,7 @@ LEAST_MODELS = 6
 """For a fit. A predictor needs one more, since it fits without each in turn."""
 LEAST_SHARE = 0.25
 """Of the sum alone: no prediction is below it, whatever the fit says of models unlike those it saw."""
+CALL_BYTES = 100_000
 _KNEES = 11
 """Grid points for the knees, from the smallest to the largest bytes measured."""
 _HUBER = 0.02
@@ -52,6 +55,11 @@ class Totals(NamedTuple):
     working_bytes: float | Vector
     """Weights, shared ones once, and caches."""
 
+    @property
+    def working_set(self) -> float | Vector:
+        """What the calls go through, in bytes: the ramp is over its logarithm."""
+        return self.working_bytes + CALL_BYTES * self.calls
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -71,9 +79,10 @@ class Correction:
     upper_knee: float
     """Both in log(bytes)."""
 
-    def ramp(self, working_bytes: float | Vector) -> float | Vector:
-        """Return how far a model of so many bytes is on the way from one cache to the next, 0 to 1."""
-        place = (np.log(np.maximum(working_bytes, 1.0)) - self.lower_knee) / (self.upper_knee - self.lower_knee)
+    def ramp(self, totals: Totals) -> float | Vector:
+        """Return how far a model is on the way from one cache to the next, 0 to 1."""
+        log_set = np.log(np.maximum(totals.working_set, 1.0))
+        place = (log_set - self.lower_knee) / (self.upper_knee - self.lower_knee)
         result: float | Vector = np.clip(place, 0.0, 1.0)
         return result
 
@@ -84,7 +93,7 @@ class Correction:
     def apply(self, totals: Totals) -> float | Vector:
         """Return the predicted nanoseconds: grows with the sum and with the bytes."""
         near = self.overhead_ns + self.call_ns * totals.calls + totals.sum_ns
-        whole = near + self.beyond(totals) * self.ramp(totals.working_bytes)
+        whole = near + self.beyond(totals) * self.ramp(totals)
         result: float | Vector = np.maximum(whole, LEAST_SHARE * totals.sum_ns)
         return result
 
@@ -117,7 +126,7 @@ def left_out(models: Sequence[Totals], measured_ns: Sequence[float]) -> Vector:
 
 
 def _fit(of: Totals, t: Vector) -> Correction:
-    s, n, m, w = (np.maximum(column, 1.0) for column in of)
+    s, n, m, w = (np.maximum(column, 1.0) for column in (of.sum_ns, of.calls, of.weight_bytes, of.working_set))
     lower, upper = _knee_grid(np.log(w))
     ramp = np.clip((np.log(w) - lower[:, None]) / (upper - lower)[:, None], 0, 1)  # (knee pairs, models)
     # The relative error is linear in the numbers, each in units of a typical model: X θ - y

@@ -106,5 +106,5 @@ def _costs(predictor: LatencyPredictor, space: SearchSpace, frame: Frame, key: P
             for call in run:
                 own = predictor.totals_of_call(call, frame.stacks[key.stack].repeats)
                 near = own.sum_ns + fitted.call_ns * own.calls
-                result[index] += runs * np.array([near, fitted.beyond(own), own.working_bytes])
+                result[index] += runs * np.array([near, fitted.beyond(own), own.working_set])
     return result

@@ -125,7 +125,7 @@ class LatencyPredictor:
             correction = self.corrections[phase]
             ns = self.runs[phase] * correction.apply(of_phase)
             latency_ns = latency_ns + ns
-            beyond = beyond + ns * correction.ramp(of_phase.working_bytes)
+            beyond = beyond + ns * correction.ramp(of_phase)
         return latency_ns, beyond / latency_ns
 
     def predict(self, architecture: Architecture) -> LatencyPrediction:
@@ -137,7 +137,7 @@ class LatencyPredictor:
         for phase, totals in whole.items():
             correction, runs = self.corrections[phase], self.runs[phase]
             phases[phase] = float(correction.apply(totals)) / NS_PER_MS
-            ramp = float(correction.ramp(totals.working_bytes))
+            ramp = float(correction.ramp(totals))
             shares = []
             for call in calls(architecture, self.table.workload, phase):
                 own = self.totals_of_call(call)

@@ -11,7 +11,7 @@ from small_spaces import workload_of
 
 from nas.architecture import Architecture
 from nas.latency.bench import PROTOCOL
-from nas.latency.correction import Correction, Totals
+from nas.latency.correction import CALL_BYTES, Correction, Totals
 from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, whole_models_of
@@ -80,7 +80,7 @@ def latency_ns_of(
     for phase, runs in phase_runs(architecture.family, workload).items():
         s, n, m, w = totals_of(architecture, workload, phase, latency_ns)
         fitted = truth[phase]
-        ramp = (math.log(w) - fitted.lower_knee) / (fitted.upper_knee - fitted.lower_knee)
+        ramp = (math.log(w + CALL_BYTES * n) - fitted.lower_knee) / (fitted.upper_knee - fitted.lower_knee)
         beyond = (fitted.slowdown * s + fitted.fetch_ns * n + fitted.byte_ns * m) * min(1.0, max(0.0, ramp))
         total += runs * (fitted.overhead_ns + fitted.call_ns * n + s + beyond)
     return total
@@ -90,7 +90,7 @@ def truth_of(space: SearchSpace, workload: Workload, models: Sequence[Architectu
     """Return corrections that a space can show: their knees lie among the sizes of its models."""
     result: dict[Phase, Correction] = {}
     for phase in phase_runs(space.family, workload):
-        sizes = [math.log(totals_of(model, workload, phase, by_key).working_bytes) for model in models]
+        sizes = [math.log(totals_of(model, workload, phase, by_key).working_set) for model in models]
         low, high = min(sizes), max(sizes)
         result[phase] = Correction(
             overhead_ns=6_000.0 if phase == "prefill" else 9_000.0,

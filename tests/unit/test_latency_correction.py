@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.errors import InvalidInput
-from nas.latency.correction import LEAST_SHARE, Correction, Totals, fit_correction, left_out
+from nas.latency.correction import CALL_BYTES, LEAST_SHARE, Correction, Totals, fit_correction, left_out
 from nas.latency.margin import fit_margin
 
 LOWER, UPPER = math.log(1e6), math.log(7e6)
@@ -31,7 +31,7 @@ def whole_models(count: int, noise: float = 0.0, truth: Correction = PREFILL) ->
 def by_hand(totals: Totals, truth: Correction) -> float:
     """The formula of the module, written out once more."""
     s, n, m, w = (float(each) for each in totals)
-    ramp = min(1.0, max(0.0, (math.log(w) - LOWER) / (UPPER - LOWER)))
+    ramp = min(1.0, max(0.0, (math.log(w + CALL_BYTES * n) - LOWER) / (UPPER - LOWER)))
     return (
         truth.overhead_ns + truth.call_ns * n + s + (truth.slowdown * s + truth.fetch_ns * n + truth.byte_ns * m) * ramp
     )

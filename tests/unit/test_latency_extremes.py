@@ -54,7 +54,7 @@ def a_table(space: SearchSpace, seed: int):
 
 
 @pytest.mark.parametrize("name", [*SMALL_SPACES, "smoke"])
-@pytest.mark.parametrize(("seed", "bound"), [(0, "latency_ms"), (1, "latency_ms"), (0, "lower_ms"), (1, "upper_ms")])
+@pytest.mark.parametrize(("seed", "bound"), [(0, "latency_ms"), (1, "upper_ms")])
 def test_the_extremes_are_those_of_all_architectures_within_a_percent(name, seed, bound):
     space, encoded = every(name)
     predictor = LatencyPredictor(a_table(space, seed))

@@ -108,19 +108,22 @@ def test_the_interval_holds_the_prediction_in_its_middle(known):
 
 def test_nine_of_ten_noisy_measurements_lie_inside_the_interval():
     rng = random.Random(SEED)
-    document = made_up_table(TEXT_ENCODER, whole_models=60).to_dict()
-    for model in document["whole_models"]:
-        noisy = round(model["phases"]["prefill"]["latency_ns"] * rng.uniform(0.92, 1.08))
-        model["phases"]["prefill"] = Measurement.of(launches([noisy] * 5), CALM_NS).model_dump(mode="json")
-    predictor = LatencyPredictor(LatencyTable.from_dict(document))
-    workload = predictor.table.workload
+    known = made_up_table(TEXT_ENCODER, whole_models=60)
+    workload = known.workload
     truth = truth_of(TEXT_ENCODER, workload, whole_models_of(TEXT_ENCODER, workload, 60, seed=0))
+    fresh = [(a, latency_ns_of(a, workload, truth) / 1e6) for a in samples(TEXT_ENCODER, 200)]
     inside = 0
-    for architecture in samples(TEXT_ENCODER, 400):
-        found = predictor.predict(architecture)
-        measured = latency_ns_of(architecture, workload, truth) / 1e6 * rng.uniform(0.92, 1.08)
-        inside += found.lower_ms <= measured <= found.upper_ms
-    assert 0.85 <= inside / 400 <= 0.99
+    tables = 6  # each by itself is off by some percent: it knows but sixty models
+    for _ in range(tables):
+        document = known.to_dict()
+        for model in document["whole_models"]:
+            noisy = round(model["phases"]["prefill"]["latency_ns"] * rng.uniform(0.92, 1.08))
+            model["phases"]["prefill"] = Measurement.of(launches([noisy] * 5), CALM_NS).model_dump(mode="json")
+        predictor = LatencyPredictor(LatencyTable.from_dict(document))
+        for architecture, true_ms in fresh:
+            found = predictor.predict(architecture)
+            inside += found.lower_ms <= true_ms * rng.uniform(0.92, 1.08) <= found.upper_ms
+    assert 0.86 <= inside / (tables * len(fresh)) <= 0.97
 
 
 def test_a_table_covers_its_own_space_and_nothing_of_another(predictor):
