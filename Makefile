@@ -63,6 +63,7 @@ system-packages:
 bench: $(VENV)/.dev ## Measure again the figures that README and docs state (keep the machine idle)
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/repeatability.py
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'
