@@ -79,7 +79,8 @@ def collect(sources: dict[str, Source], raw: Path, passes: int) -> None:
         )
         rng, began = random.Random(0), time.monotonic()
         for done in range(0, passes, AT_ONCE):
-            bench.launch([name for _ in range(AT_ONCE) for name in rng.sample(bench.names, len(bench.names))], int)
+            order = [name for _ in range(AT_ONCE) for name in rng.sample(bench.names, len(bench.names))]
+            bench.launch(order, lambda: None)
             print(f"{done + AT_ONCE} of {passes} passes, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         transport.clean_up()
 
