@@ -31,7 +31,7 @@ demo: $(VENV)/.datasets ## Search, download and rebuild once, on this machine; t
 
 .PHONY: test
 test: lint system-packages ## Run every check and every test
-	$(PYTEST) -m 'not crash' -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) -m 'not crash and not long' -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder \
 		tests/integration tests/browser tests/contracts tests/unit
 
 .PHONY: lint
@@ -43,7 +43,7 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 
 .PHONY: test-unit test-contracts test-integration test-browser
 test-unit: $(VENV)/.dev ## Run the tests that take seconds
-	$(PYTEST) tests/unit
+	$(PYTEST) -m 'not long' tests/unit
 test-contracts: $(VENV)/.dev ## Run what every store must pass, on SQLite and PostgreSQL
 	$(PYTEST) tests/contracts
 test-integration: $(VENV)/.dev ## Run whole services, workers killed in mid-job, commands, the demo
@@ -52,8 +52,8 @@ test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 	$(PYTEST) tests/browser
 
 .PHONY: test-crash
-test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd (minutes)
-	$(PYTEST) -m crash tests/contracts tests/integration tests/crash
+test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd; and the long tests (minutes)
+	$(PYTEST) -m 'crash or long' tests/unit tests/contracts tests/integration tests/crash
 
 .PHONY: system-packages
 system-packages:

@@ -46,6 +46,7 @@ from nas.workload import Workload
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("contracts", "integration")]
 from cli_runner import nas as command
+from patience import patiently
 from transport_peers import PeerMissing, adbd_peer, descendants, sshd_peer
 
 pytestmark = pytest.mark.crash
@@ -237,7 +238,9 @@ def device(far: Far) -> Device:
 
 @pytest.fixture(scope="module")
 def table(device: Device) -> LatencyTable:
-    return profile(SMOKE, WORKLOAD, device=device, whole_models=MODELS, patience_s=10)
+    return patiently(
+        lambda patience_s: profile(SMOKE, WORKLOAD, device=device, whole_models=MODELS, patience_s=patience_s)
+    )
 
 
 def test_a_far_device_is_described_as_it_would_describe_itself(far: Far, device: Device) -> None:

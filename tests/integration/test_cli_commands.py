@@ -17,6 +17,7 @@ import onnx
 import pytest
 import yaml
 from cli_runner import Run, examples, nas
+from patience import patiently
 
 from nas.cli.server_process import ServerProcess
 from nas.costs import cost_names, costs_of
@@ -63,14 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _measure(folder: Path) -> None:
-    """Other tests keep the processor busy: a machine too disturbed to be measured is measured again."""
-    for _ in range(3):
-        quick = ("--whole-models", 12, "--patience", 5)
-        run = nas("device", "profile", "this-machine", *WORKLOAD, *quick, "--out", folder / "table.json")
-        if run.code == 0:
-            return
-        assert run.code == 1, run.err
-    pytest.fail(run.err)
+    words = ("device", "profile", "this-machine", *WORKLOAD, "--whole-models", 12, "--out", folder / "table.json")
+    _succeed(patiently(lambda patience_s: nas(*words, "--patience", patience_s)))
 
 
 def _write_rows(file: Path) -> None:
@@ -137,7 +132,7 @@ def test_a_verification_says_predicted_and_measured_and_its_exit_code_whether_th
     assert len(run.json["models"]) == 2
     for row in run.json["models"]:
         assert row["agrees"] == (abs(row["measured_ms"] / row["predicted_ms"] - 1) <= 0.15)
-    assert run.code == (0 if all(row["agrees"] for row in run.json["models"]) else 1)
+    assert run.code == (0 if run.json["agrees"] else 1)
 
 
 def test_the_front_of_a_job_is_measured_too(folder: Path) -> None:
@@ -388,7 +383,9 @@ def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
         shutil.copy(folder / "found/knee.yaml", folder)
     words = shlex.split(line.replace("text-encoder", "smoke").replace("--models 40", "--models 3"))[1:]
     if words[:2] == ["device", "profile"]:
-        words += ["--whole-models", "12", "--patience", "5"]
-    run = nas(*words)
+        words += ["--whole-models", "12"]
+        run = patiently(lambda patience_s: nas(*words, "--patience", patience_s))
+    else:
+        run = nas(*words, *(("--patience", 5) if words[:2] == ["device", "verify"] else ()))
     measures = " verify " in line or "--verify" in line
     assert run.code == 0 or (measures and run.code == 1 and "error:" not in run.err), run.out + run.err

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from api_examples import space_document
 from cli_runner import Run, nas
+from patience import patiently
 
 from nas.latency.bench import PROTOCOL
 from nas.space import SearchSpace
@@ -22,7 +23,7 @@ from nas.workload import Workload
 
 LENGTH = 16
 AT_WORK = ("--space", "smoke", "--input-length", LENGTH)
-QUICK = ("--whole-models", 12, "--patience", 5)
+QUICK = ("--whole-models", 12)
 PROFILE_S = 300
 
 
@@ -43,12 +44,9 @@ class Folder:
         return document
 
 
-def profiled(run: Callable[[], Run]) -> Run:
-    """Other tests keep the processor busy: a machine too disturbed to be measured is measured again."""
-    for _ in range(3):
-        found = run()
-        if "too noisy" not in found.err:
-            break
+def profiled(profile: Callable[[tuple[object, ...]], Run]) -> Run:
+    """Run `profile` with the options that make it quick."""
+    found = patiently(lambda patience_s: profile((*QUICK, "--patience", patience_s)))
     assert found.code == 0, found.err
     return found
 
@@ -65,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         store.add_search_space(few_models().to_document())
         store.close()
         files = ("--out", folder.path / "table.json", "--raw", folder.path / "raw.jsonl")
-        profiled(lambda: folder.device("profile", "board", *AT_WORK, *QUICK, *files))
+        profiled(lambda quick: folder.device("profile", "board", *AT_WORK, *quick, *files))
         yield folder
 
 
@@ -156,7 +154,9 @@ def test_a_verification_says_how_good_three_predictions_are(folder: Folder) -> N
         assert row["difference"] == pytest.approx(row["measured_ms"] / row["predicted_ms"] - 1)
         assert row["agrees"] == (abs(row["difference"]) <= 0.15)
         assert row["phases_ms"] == {"prefill": row["measured_ms"]}
-    assert report["agrees"] == all(row["agrees"] for row in report["models"])
+    # Of what was disturbed nothing is said: neither of a row nor, if the whole machine was, of the table
+    judged = [row["agrees"] for row in report["models"] if row["valid"]]
+    assert report["agrees"] == ("accuracy" in report and all(judged))
     assert run.code == (0 if report["agrees"] else 1)
     settled = [row for row in report["models"] if row["valid"]]
     if not settled:  # a neighbour kept the processor busy all the time: then nothing is claimed
@@ -197,7 +197,7 @@ def test_another_precision_does_not_go_under_the_name_of_the_first(folder: Folde
 @pytest.mark.timeout(PROFILE_S)
 def test_another_precision_under_its_own_name_is_compared_and_named_as_what_differs(folder: Folder) -> None:
     words = ("board-int8", "--space", "few", "--input-length", LENGTH, "--precision", "int8-dynamic")
-    profiled(lambda: folder.device("profile", *words, *QUICK))
+    profiled(lambda quick: folder.device("profile", *words, *quick))
     device = folder.device("show", "board-int8", "--json").json
     assert device["precision"] == "int8-dynamic"
     assert device["fingerprint"] != folder.device("show", "board", "--json").json["fingerprint"]

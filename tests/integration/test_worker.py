@@ -82,8 +82,21 @@ def test_the_reference_point_is_fixed_when_the_job_starts(store):
     assert front_of(store, store.job(job.id))["members"]
 
 
+WORKER = """
+import sys, threading
+from nas.jobs.worker import Worker
+from nas.store.store import Store
+
+if __name__ == "__main__":
+    Worker(Store.open(sys.argv[1]), processes=2, lease_s=4).run(threading.Event())
+"""
+
+
 def worker_process(database: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "nas.cli", "worker", "--database", f"sqlite:///{database}", "--processes", "2"]
+    """As `nas worker`, but that its lease runs out sooner."""
+    script = database.with_name("worker.py")
+    script.write_text(WORKER)
+    command = [sys.executable, str(script), f"sqlite:///{database}"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

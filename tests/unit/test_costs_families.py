@@ -54,7 +54,17 @@ def test_there_are_500_of_every_type():
 
 @pytest.mark.parametrize("name", SPACES)
 def test_sums_over_sub_blocks_equal_fvcore_on_the_whole_model(name):
-    for architecture, workload in drawn(name):
+    check_sums(list(drawn(name))[::5])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SPACES)
+def test_sums_over_sub_blocks_equal_fvcore_on_the_whole_model_500_times(name):
+    check_sums(list(drawn(name)))
+
+
+def check_sums(models):
+    for architecture, workload in models:
         costs = costs_of(architecture, workload)
         words = f"{workload.key}: {architecture.canonical_json}"
         assert costs.macs_prefill == whole_model_macs(architecture, workload, "prefill"), words
