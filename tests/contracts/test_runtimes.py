@@ -26,7 +26,9 @@ NEEDS_TORCH = {"executorch", "torch"}
 """Runtimes that can't do without it on the device either."""
 
 SLOW = {"executorch"}
-"""Runtimes that take seconds to export a graph: fewer graphs, in which each kind, type and method still occurs."""
+"""Runtimes that take seconds to export a graph: fewer graphs, in which each kind, type and method still occurs; and
+only every fourth of these where time is short."""
+SHORT = 4
 
 DEVICE = """
 import importlib.util, json, sys, time
@@ -111,17 +113,25 @@ def thinned(every: dict[str, object]) -> dict[str, object]:
     return result
 
 
-@pytest.fixture(scope="module", params=EVERY, ids="-".join)
+TASKS = [
+    pytest.param((name, precision, step), id=f"{name}-{precision}{'-in-short' * (step > 1)}", marks=marks)
+    for name, precision in EVERY
+    for step, marks in (([(1, [pytest.mark.long]), (SHORT, [])]) if name in SLOW else [(1, [])])
+]
+
+
+@pytest.fixture(scope="module", params=TASKS)
 def measured(request, tmp_path_factory):
     """(runtime, precision, what the device says) of every graph."""
-    name, precision = request.param
+    name, precision, step = request.param
     chosen, directory = runtime(name), tmp_path_factory.mktemp("device")
     try:
         chosen.version()
     except InvalidInput as missing:
         pytest.skip(str(missing))
     torch.set_num_threads(1)
-    chosen_sources = sources(fewer=name in SLOW)
+    every = sources(fewer=name in SLOW)
+    chosen_sources = {key: every[key] for key in list(every)[::step]}
     graphs = export_graphs(chosen_sources, name, precision, directory, lambda done, total: None)
     shutil.copy(device_side(chosen), directory / "runtime.py")
     task = {"options": dict(chosen.options(precision)), "graphs": {key: vars(graph) for key, graph in graphs.items()}}

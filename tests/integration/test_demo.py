@@ -1,4 +1,4 @@
-"""`nas demo`, for real, twice in one folder: the second run works on what the first one left."""
+"""`nas demo`, for real; in the long run twice in one folder."""
 
 from __future__ import annotations
 
@@ -51,17 +51,21 @@ def comparison(out: str) -> dict[str, tuple[str, str, bool]]:
     return rows
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("which", ["first", "second"])
-def test_the_demo_arrives_at_columns_that_agree(which: str, folder: Path) -> None:
-    left_something = which == "second"
+def test_the_demo_arrives_at_columns_that_agree(tmp_path: Path) -> None:
+    arrives(tmp_path, leave=True, left_something=False)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_second_demo_works_on_what_the_first_one_left_and_serves_on_until_it_is_stopped(tmp_path: Path) -> None:
+    arrives(tmp_path, leave=True, left_something=False)
+    arrives(tmp_path, leave=False, left_something=True)
+
+
+def arrives(folder: Path, *, leave: bool, left_something: bool) -> None:
     for _ in range(RUNS):
-        out, err, code = run(folder, leave=which == "first")
+        out, err, code = run(folder, leave=leave)
         rows = comparison(out)
         if "too busy to be measured" in err:
             continue

@@ -295,6 +295,7 @@ def journalled_whole(path: Path) -> list[tuple[str, int]]:
     return [(x["graph"], x["latency_ns"]) for x in found if x is not None and x["graph"] != SENTINEL]
 
 
+@pytest.mark.crash
 def test_a_probe_that_is_killed_is_started_again_and_no_finished_launch_is_lost(cache, tmp_path):
     arrived: list[int] = []
     killed: list[int] = []

@@ -52,7 +52,7 @@ def test_two_runs_of_one_job_give_the_same_trials_scores_and_weights(store):
 
 
 def test_two_processes_give_the_same_trials_on_every_run(store):
-    first, second = queued(store), queued(store)
+    first, second = (queued(store, budget={"trials": 5}) for _ in range(2))
     for job in (first, second):
         Worker(store, processes=2).run_job(job.id)
     assert record(store, first) == record(store, second)
@@ -123,15 +123,17 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
-def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained_twice(store, tmp_path):
+@pytest.mark.parametrize("kills", [(2,), pytest.param((2, 5, 7), marks=pytest.mark.long)])
+def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained_twice(store, tmp_path, kills):
     steps = {"steps": 40, "batch_size": 8}
     task = {"dataset": "language-identification", "metric": "error_rate", "training": steps}
-    undisturbed = queued(store, task=task, budget={"trials": 10})
+    budget = {"trials": kills[-1] + 4}
+    undisturbed = queued(store, task=task, budget=budget)
     Worker(store, processes=2).run_job(undisturbed.id)
 
-    job = queued(store, task=task, budget={"trials": 10})
+    job = queued(store, task=task, budget=budget)
     database = tmp_path / "nas.db"
-    for finished_before_the_kill in (2, 5):
+    for finished_before_the_kill in kills:
         process = worker_process(database)
         until(lambda n=finished_before_the_kill: store.counts(job.id).complete >= n)
         children = children_of(process.pid)
