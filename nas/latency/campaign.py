@@ -20,6 +20,9 @@ AT_ONCE = 4
 OVERTIME = 1.6
 """How many times its patience, or what the first passes took, is spent at most on what is not even valid: no job takes
 a table with a gap in its space."""
+STRETCH = 1.5
+"""Patience, if there is any, is at least so many times what the first passes took: where models are large these take
+longer than the usual one, and nothing would be launched again in a calmer minute."""
 CALM_MEDIAN = 1.05
 """A machine is calm if the median of the sentinel's readings is no further above their calm level."""
 COMPARABLE = 1.01
@@ -71,8 +74,9 @@ def run_campaign(
     Goes on from the launches that the bench's journal holds. Each pass takes the graphs in a new random order. After
     `LEAST_PASSES` only those are launched again whose measurement is not settled; all are while the machine is not
     calm, or slower than it was for a reference: the calmest moments of a longer time are the same from run to run.
-    Ends when nothing is in doubt or, `LEAST_PASSES` done, when `patience_s` have passed; what is not valid by then is
-    launched again in overtime. Raises `DeviceLost` if the device vanishes and does not come back.
+    Ends when nothing is in doubt or, `LEAST_PASSES` done, when `patience_s` have passed, or `STRETCH` times what these
+    took if that is longer; what is not valid by then is launched again in overtime. Raises `DeviceLost` if the device
+    vanishes and does not come back.
     """
     started = time.monotonic()
     done = sum(map(len, bench.launches.values()))
@@ -92,6 +96,7 @@ def run_campaign(
     progress(done, total)
     while order := _first_passes(bench, rng):
         launch(order)
+    patience_s = max(patience_s, STRETCH * (time.monotonic() - started)) if patience_s else 0.0
     overtime_s = OVERTIME * max(patience_s, time.monotonic() - started)
     while True:
         began = time.monotonic()
