@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nas.latency.measurement import QUANTILE, Measurement
 
 COVERAGE = 0.9
-LEAST_DRIFT = 0.0125
+LEAST_DRIFT = 0.015
 """No machine is taken to be steadier: one that is up to `COMPARABLE` slower counts as being as fast as before when it
 is measured again, and whole models wander somewhat more than the sentinel."""
 _LEAST_OF_MEAN = 0.25
