@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from api.schemas.problem import Answer
@@ -18,12 +20,21 @@ class DatasetSummary(Answer):
     source: str
     task: str
     outputs: int
-    classes: list[str]
+    classes: list[str] = Field(description="Of a classification; otherwise empty.")
+    vocabulary: dict[str, Any] = Field(description="How text becomes the tokens that a model reads.")
+    output_vocabulary: dict[str, Any] | None = Field(
+        description="How the tokens that a sequence-to-sequence model writes become text."
+    )
     vocabulary_size: int
     examples: dict[str, int] = Field(description="Examples in each split.")
     metrics: list[str]
-    majority_error_rate: float = Field(description="Error rate of always naming the most frequent class.")
+    chance: dict[str, float] = Field(
+        description="Each metric, on validation, of a model that ignores its input and knows the frequencies of train."
+    )
     length_percentiles: dict[str, int] = Field(description="Length in tokens by percentile.")
+    output_length_percentiles: dict[str, int] | None = Field(
+        description="The same of what a sequence-to-sequence model writes, its end token included."
+    )
 
 
 class DatasetList(Answer):

@@ -49,6 +49,15 @@ app = typer.Typer(help="Measure devices, keep their latency tables, check them."
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The device's name.")]
 SpaceOption = Annotated[str, typer.Option("--space", metavar="NAME", help="The search space to measure for.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        show_default="the space's own sizes",
+        help="Measure models with the vocabulary of this dataset, as a job on it searches them.",
+    ),
+]
 LengthOption = Annotated[
     int | None,
     typer.Option("--input-length", show_default="the longest of the space", help="Tokens in one sequence."),
@@ -112,6 +121,7 @@ def show(
     "profile",
     epilog=example(
         "nas device profile this-machine --space text-encoder",
+        "nas device profile this-machine --space causal-decoder --dataset python-docs --output-length 16",
         "nas device profile pi --address ssh://pi@raspberrypi.local --space causal-decoder --output-length 32",
         "nas device profile phone --address adb://0123456789 --runtime executorch --space text-encoder",
     ),
@@ -119,6 +129,7 @@ def show(
 def profile(
     name: NameArgument,
     space: SpaceOption,
+    dataset: DatasetOption = None,
     input_length: LengthOption = None,
     output_length: OutputOption = None,
     batch: BatchOption = 1,
@@ -162,7 +173,7 @@ def profile(
         refuse_mixing(place, device)
         table = measure_table(
             device,
-            at_workload(searched, workload),
+            at_workload(searched, workload, dataset),
             workload,
             seed=seed,
             whole_models=whole_models,
@@ -183,6 +194,7 @@ def profile(
 def verify(
     name: NameArgument,
     space: SpaceOption,
+    dataset: DatasetOption = None,
     input_length: LengthOption = None,
     output_length: OutputOption = None,
     batch: BatchOption = 1,
@@ -207,7 +219,7 @@ def verify(
     with opened_place(url, database) as place:
         searched = space_named(place, space)
         workload = workload_for(searched, batch, input_length, output_length)
-        searched = at_workload(searched, workload)
+        searched = at_workload(searched, workload, dataset)
         table = newest_table(place, name, workload, searched)
     architectures = fresh_models(table, searched, models, seed) if job is None else _front_of(job, url)
     report = verification_document(verified(table, architectures, seed, patience), TOLERANCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nas.cli.places import Place
@@ -10,7 +11,7 @@ from nas.errors import InvalidInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.architecture import Architecture
+    from nas.architecture import Architecture, TaskShape
     from nas.latency.device import Device
     from nas.latency.table import LatencyTable
     from nas.latency.verify import Accuracy, Verification
@@ -35,10 +36,13 @@ def space_for(place: Place, name: str, workload: Workload) -> SearchSpace:
     return at_workload(space_named(place, name), workload)
 
 
-def at_workload(space: SearchSpace, workload: Workload) -> SearchSpace:
-    """Return the space with models for exactly the workload's lengths."""
-    from dataclasses import replace
+def at_workload(space: SearchSpace, workload: Workload, dataset: str | None = None) -> SearchSpace:
+    """Return the space with models for exactly the workload's lengths, and for a dataset's vocabulary if one is named.
 
+    Raises `InvalidInput` for an unknown dataset, or one that models of the space's family can't do.
+    """
+    if dataset is not None:
+        return space.for_task(_shape_for(space, workload, dataset))
     read, written = workload.input_length, workload.output_length
     if space.family == "decoder":
         shape = replace(space.task_shape, max_length=read + written)
@@ -47,6 +51,25 @@ def at_workload(space: SearchSpace, workload: Workload) -> SearchSpace:
     else:
         shape = replace(space.task_shape, max_length=read)
     return space.for_task(shape)
+
+
+def _shape_for(space: SearchSpace, workload: Workload, dataset: str) -> TaskShape:
+    from nas.quality.datasets import dataset_info
+    from nas.quality.tasks import TASKS
+
+    try:
+        info = dataset_info(dataset)
+    except InvalidInput as error:
+        raise InvalidInput([replace(problem, field="dataset") for problem in error.problems]) from error
+    task = TASKS[info.task]
+    if task.family != space.family:
+        raise InvalidInput.of(
+            "dataset",
+            f"{dataset} ({info.task}, family {task.family})",
+            f"a dataset for the family {space.family} of the space {space.name}",
+            "name another dataset or another space",
+        )
+    return task.shape(info, workload)
 
 
 def workload_for(space: SearchSpace, batch: int, input_length: int | None, output_length: int | None) -> Workload:

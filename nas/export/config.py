@@ -69,6 +69,12 @@ class TrainingRecord(StrictModel):
     plan: TrainingPlan
     seed: int
     input_length: Annotated[int, Field(ge=1)]
+    output_length: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def workload(self) -> Workload:
+        """The lengths that the model was trained and scored at."""
+        return Workload(input_length=self.input_length, output_length=self.output_length)
 
 
 class WeightsRecord(StrictModel):

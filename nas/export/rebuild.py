@@ -167,7 +167,7 @@ def _quality_rows(config: Config, model: Any, weights: bytes | None) -> list[Row
             )
         else:
             load_weights(model, weights)
-            metrics = evaluate(model, dataset, quality.split, training.input_length)
+            metrics = evaluate(model, dataset, quality.split, training.workload)
     rows = []
     for name, recorded in quality.metrics.items():
         rebuilt = metrics.get(name)

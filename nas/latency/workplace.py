@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nas.cache import cache_directory
 from nas.errors import Conflict
 
 try:
     import fcntl
 except ImportError:  # Windows has none; there two profiles of the same at once go unnoticed
     fcntl = None  # type: ignore[assignment]
-
-
-def cache_directory() -> Path:
-    """Return where this project keeps what can be made anew: `$XDG_CACHE_HOME` or `~/.cache`, then `pocketformer`."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "pocketformer"
 
 
 def key_of(identity: Any) -> str:

@@ -25,8 +25,13 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("error_rate", "minimize", worst=1.0, unit="", label="error rate"),
-        # Twice what guessing evenly among 35 classes costs; a model beyond it has learned nothing
-        Metric("loss", "minimize", worst=7.0, unit="nats", label="cross-entropy"),
+        Metric("phoneme_error_rate", "minimize", worst=2.0, unit="", label="phoneme error rate"),
+        Metric("token_error_rate", "minimize", worst=2.0, unit="", label="token error rate"),
+        Metric("exact_error_rate", "minimize", worst=1.0, unit="", label="share of outputs with an error"),
+        # Twice what guessing evenly among 256 bytes costs; a model beyond it has learned nothing
+        Metric("bits_per_byte", "minimize", worst=16.0, unit="bits", label="bits per byte"),
+        # Twice what guessing evenly among 22,000 tokens costs
+        Metric("loss", "minimize", worst=20.0, unit="nats", label="cross-entropy"),
     )
 }
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.nn import functional
 
-from nas.quality.batches import scoring_batches
+from nas.models import Model
 from nas.quality.datasets import Dataset
+from nas.quality.tasks import TASKS
+from nas.workload import Workload
 
-BATCH_SIZE = 128
 
+def evaluate(model: Model, dataset: Dataset, split: str, workload: Workload) -> dict[str, float]:
+    """Return every metric of the dataset over a whole split, at the lengths of a workload.
 
-def evaluate(model: nn.Module, dataset: Dataset, split: str, input_length: int) -> dict[str, float]:
-    """Return `error_rate` (share of wrong answers) and `loss` (mean cross-entropy in nats) over the whole split.
-
-    The same weights give the same figures in any process; texts are cut to `input_length` tokens.
+    The same weights give the same figures in any process.
     """
-    data = dataset.split(split)
-    wrong, loss = 0, 0.0
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for tokens, mask, labels in scoring_batches(data, BATCH_SIZE, input_length):
-            logits = model(tokens, mask)  # (B, outputs)
-            wrong += int((logits.argmax(dim=-1) != labels).sum())
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+        metrics = TASKS[dataset.info.task].evaluate(model, dataset.info, dataset.split(split), workload)
     model.train(was_training)
-    return {"error_rate": wrong / len(data), "loss": loss / len(data)}
+    return metrics

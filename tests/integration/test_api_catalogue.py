@@ -264,9 +264,14 @@ class TestScore:
 
 class TestDatasets:
     def test_datasets_are_listed_with_licence_splits_and_hash(self, service: Service) -> None:
-        (dataset,) = service.client.get("/v1/datasets").json()["datasets"]
-        assert dataset["name"] == "language-identification"
+        datasets = {dataset["name"]: dataset for dataset in service.client.get("/v1/datasets").json()["datasets"]}
+        assert set(datasets) == {"language-identification", "python-docs", "cmudict"}
+        for name, dataset in datasets.items():
+            assert service.client.get(f"/v1/datasets/{name}").json() == dataset
+            assert set(dataset["chance"]) == set(dataset["metrics"])
+        assert datasets["python-docs"]["vocabulary"]["type"] == "bytes"
+        assert len(datasets["cmudict"]["output_vocabulary"]["symbols"]) == 39
+        dataset = datasets["language-identification"]
         assert dataset["outputs"] == len(dataset["classes"]) == 35
         assert set(dataset["examples"]) == {"train", "validation", "test"}
         assert dataset["licence"] == "BSD-3-Clause"
-        assert service.client.get(f"/v1/datasets/{dataset['name']}").json() == dataset

@@ -165,7 +165,10 @@ def test_a_job_with_this_is_refused_and_nothing_is_written(case: str, search: Ca
 
 def test_the_next_step_for_a_missing_table_is_the_command_that_measures_it(search: Callable[[str], Run]) -> None:
     found = problems(search(job(workload={"batch": 2, "input_length": LENGTH})))
-    assert f"nas device profile {DEVICE} --space smoke --batch 2 --input-length 16" in found["devices[0]"]["next"]
+    assert (
+        f"nas device profile {DEVICE} --space smoke --dataset language-identification --batch 2 --input-length 16"
+        in found["devices[0]"]["next"]
+    )
 
 
 def test_every_wrong_field_is_named_at_once(search: Callable[[str], Run]) -> None:

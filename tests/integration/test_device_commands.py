@@ -220,6 +220,8 @@ WRONG: dict[str, tuple[tuple[object, ...], str, str]] = {
     "no address": ((*AT_WORK, "--address", "telnet://board"), "device.address", "ssh://[user@]host[:port]"),
     "a host that reads as an option": ((*AT_WORK, "--address", "ssh://-oProxyCommand=x"), "device.address", "ssh://"),
     "an output of an encoder": ((*AT_WORK, "--output-length", 4), "workload.output_length", "at most 0"),
+    "an unknown dataset": ((*AT_WORK, "--dataset", "imagenet"), "dataset", "python-docs"),
+    "a dataset for other models": ((*AT_WORK, "--dataset", "cmudict"), "dataset", "a dataset for the family encoder"),
     "an input that is too long": (
         ("--space", "smoke", "--input-length", 100_000),
         "workload.input_length",

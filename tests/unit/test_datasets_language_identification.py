@@ -10,18 +10,18 @@ import polib
 import pytest
 
 from nas.quality.datasets import load_dataset
-from nas.quality.datasets.byte_vocabulary import decode
 from nas.quality.datasets.language_identification import (
     LANGUAGES,
     SHARED_PREFIX,
     Translation,
     clean,
-    comparison_key,
-    split_of,
+    split_of_message,
     translations,
     without_ambiguous,
     without_leaks,
 )
+from nas.quality.datasets.splits import comparison_key
+from nas.quality.datasets.vocabulary import ByteVocabulary
 
 # A release of Django that is not here has other messages: print `nas.quality.datasets.dataset_info(…).sha256`
 SHA256_BY_DJANGO = {"5.2.19": "03444d4f7d8acf13552376c2c474b8a89dc0392bce882d50e5e0ff0980dc9f1a"}
@@ -38,7 +38,10 @@ def texts(dataset):
     found = {}
     for name in ("train", "validation", "test"):
         split = dataset.split(name)
-        found[name] = [(dataset.info.classes[label], decode(split.sequence(i))) for i, label in enumerate(split.labels)]
+        found[name] = [
+            (dataset.info.classes[label], ByteVocabulary().decode(split.inputs[i]))
+            for i, label in enumerate(split.labels)
+        ]
     return found
 
 
@@ -104,21 +107,21 @@ def test_translations_of_one_message_stand_in_one_split(texts):
 
 def test_messages_that_differ_in_placeholders_case_or_punctuation_share_a_split():
     variants = ["Add %s", "add %(name)s", "Add {name}!", "<b>Add</b>", "ADD"]
-    assert len({split_of(variant) for variant in variants}) == 1
+    assert len({split_of_message(variant) for variant in variants}) == 1
 
 
 def test_the_split_of_messages_is_even_and_fixed():
-    shares = Counter(split_of(f"message {i}") for i in range(5000))
+    shares = Counter(split_of_message(f"message {i}") for i in range(5000))
     assert shares["train"] == pytest.approx(4000, abs=120)
     assert shares["validation"] == pytest.approx(500, abs=90)
-    assert split_of("Add") == "train"
+    assert split_of_message("Add") == "train"
 
 
 def test_the_majority_error_rate_is_that_of_always_answering_the_most_frequent_language(dataset, texts):
     languages = [language for language, _ in texts["train"]]
     majority = max(LANGUAGES, key=languages.count)
     wrong = sum(language != majority for language, _ in texts["validation"])
-    assert dataset.info.majority_error_rate == wrong / len(texts["validation"])
+    assert dataset.info.chance["error_rate"] == wrong / len(texts["validation"])
 
 
 @pytest.mark.parametrize(

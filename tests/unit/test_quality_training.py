@@ -15,10 +15,13 @@ from nas.export.weights import sha256_of, weights_to_bytes
 from nas.models import build_model
 from nas.quality import training
 from nas.quality.datasets import load_dataset
-from nas.quality.training import TrainingPlan, optimizer_for, schedule, train
+from nas.quality.optimizer import optimizer_for
+from nas.quality.training import TrainingPlan, Trunk, decay_start, schedule, train
 from nas.space import SearchSpace
+from nas.workload import Workload
 
 LENGTH = 24
+WORKLOAD = Workload(input_length=LENGTH)
 ATTENTIONS = {
     "softmax": {"heads": 2},
     "grouped-query": {"heads": 2, "key_value_heads": 1},
@@ -63,7 +66,7 @@ def dataset():
 
 def run(dataset, steps=12, seed=0, on_step=None, learning_rate=3e-3, **choices):
     plan = TrainingPlan(steps=steps, batch_size=16, learning_rate=learning_rate)
-    return train(architecture(**choices), dataset, plan, input_length=LENGTH, seed=seed, on_step=on_step)
+    return train(architecture(**choices), dataset, plan, workload=WORKLOAD, seed=seed, on_step=on_step)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -81,9 +84,10 @@ from nas.architecture import Architecture
 from nas.export.weights import sha256_of, weights_to_bytes
 from nas.quality.datasets import load_dataset
 from nas.quality.training import TrainingPlan, train
+from nas.workload import Workload
 a = Architecture.from_dict({architecture().to_dict()!r})
 plan = TrainingPlan(steps=12, batch_size=16, learning_rate=3e-3)
-r = train(a, load_dataset("language-identification"), plan, input_length={LENGTH}, seed=0)
+r = train(a, load_dataset("language-identification"), plan, workload=Workload(input_length={LENGTH}), seed=0)
 print(sha256_of(weights_to_bytes(r.state)), repr(r.metrics["error_rate"]), repr(r.metrics["loss"]))
 """
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
@@ -109,7 +113,7 @@ def test_another_seed_gives_other_weights(dataset):
 @pytest.mark.parametrize(("norm_position", "positions"), [("pre", "sinusoidal"), ("post", "learned")])
 def test_a_small_model_learns_far_beyond_the_majority_baseline(dataset, norm_position, positions):
     result = run(dataset, steps=150, hidden_size=32, norm_position=norm_position, positions=positions)
-    assert result.metrics["error_rate"] < dataset.info.majority_error_rate - 0.2
+    assert result.metrics["error_rate"] < dataset.info.chance["error_rate"] - 0.2
     assert result.metrics["loss"] < math.log(35) - 0.8
     assert result.history[-1][1] < result.history[0][1]
 
@@ -186,6 +190,93 @@ def test_the_schedule_warms_up_holds_and_decays_and_no_step_is_idle(steps):
         assert factors[-1] < 0.02
 
 
+# The trunk, and the scores that branch off it ------------------------------------------------------------------
+
+RUNGS = (10, 25, 60)
+
+
+def trunk(dataset, checkpoint=None, seed=0, first_rung=RUNGS[0]):
+    plan = TrainingPlan(steps=RUNGS[-1], batch_size=8)
+    return Trunk(
+        architecture(),
+        dataset,
+        plan,
+        workload=WORKLOAD,
+        seed=seed,
+        first_rung=first_rung,
+        checkpoint=checkpoint,
+    )
+
+
+def bits(result):
+    return result.metrics, result.history, weights_to_bytes(result.state)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_from_rung_to_rung_gives_the_score_of_training_straight_there(dataset, seed):
+    climbing = trunk(dataset, seed=seed)
+    for steps in RUNGS:
+        assert bits(climbing.score_at(steps)) == bits(trunk(dataset, seed=seed).score_at(steps))
+
+
+def test_the_rungs_cost_one_trunk_and_their_decays(dataset):
+    climbing, taken = trunk(dataset), []
+    steps_taken = sum(climbing.score_at(steps, lambda step, _: taken.append(step)).steps_taken for steps in RUNGS)
+    assert steps_taken == len(taken) == decay_start(RUNGS[-1]) + sum(steps - decay_start(steps) for steps in RUNGS)
+    assert steps_taken < sum(RUNGS)
+
+
+def test_a_trunk_does_not_go_back(dataset):
+    climbing = trunk(dataset)
+    climbing.score_at(60)
+    with pytest.raises(ValueError, match="at step 36, a schedule of 10 steps decays from 6 on"):
+        climbing.score_at(10)
+
+
+class Killed(Exception):
+    """In place of a signal."""
+
+
+@pytest.mark.parametrize("at", [1, 5, 20, 40])
+def test_a_killed_training_goes_on_from_its_checkpoint_and_scores_as_if_undisturbed(dataset, tmp_path, monkeypatch, at):
+    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    file, undisturbed = tmp_path / "trunks" / "trunk.safetensors", bits(trunk(dataset).score_at(60))
+
+    def killed_at(step, _):
+        if step == at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trunk(dataset, file).score_at(60, killed_at)
+    resumed = trunk(dataset, file)
+    found = resumed.step
+    assert found == min(at, decay_start(60))  # the branch has no checkpoint: it is short
+    result = resumed.score_at(60)
+    assert result.steps_taken == 60 - found
+    assert bits(result) == undisturbed
+    assert [path.name for path in file.parent.iterdir()] == ["trunk.safetensors"]
+
+
+@pytest.mark.parametrize("spoil", [lambda content: b"", lambda content: content[:-40], lambda content: b"x" * 200])
+def test_a_checkpoint_that_can_not_be_read_is_left_out_and_said(dataset, tmp_path, caplog, spoil):
+    file = tmp_path / "trunk.safetensors"
+    trunk(dataset, file).score_at(10)
+    file.write_bytes(spoil(file.read_bytes()))
+    again = trunk(dataset, file)
+    assert again.step == 0
+    assert "is not used" in caplog.text
+    assert bits(again.score_at(10)) == bits(trunk(dataset).score_at(10))
+
+
+def test_the_checkpoint_of_another_training_is_not_gone_on_with(dataset, tmp_path, caplog):
+    file = tmp_path / "trunk.safetensors"
+    trunk(dataset, file).score_at(10)
+    assert trunk(dataset, file).step == 6
+    assert trunk(dataset, file, seed=1).step == 0
+    assert trunk(dataset, file, first_rung=60).step == 0  # another warm-up
+    assert "it is of another training" in caplog.text
+
+
 def rates(hidden_size, positions="learned", attention="softmax"):
     return rates_of(build_model(architecture(attention, hidden_size=hidden_size, positions=positions)))
 
@@ -234,8 +325,8 @@ def test_each_stack_of_an_encoder_decoder_has_the_rates_of_its_own_width():
 
 def test_a_model_that_does_not_classify_is_not_trained_on_classified_sequences(dataset):
     other = SearchSpace.bundled("causal-decoder").sample(random.Random(0))
-    with pytest.raises(InvalidInput, match="an encoder that classifies"):
-        train(other, dataset, TrainingPlan(steps=1), input_length=LENGTH, seed=0)
+    with pytest.raises(InvalidInput, match="encoder, classification"):
+        train(other, dataset, TrainingPlan(steps=1), workload=WORKLOAD, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.cache import cache_directory
 from nas.errors import MeasurementFailed
 from nas.latency.transports.address import Address
 from nas.latency.transports.far_shell import FarShell, plain_name
-from nas.latency.workplace import cache_directory
 
 
 class ThisMachine(FarShell):

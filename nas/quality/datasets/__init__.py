@@ -13,6 +13,8 @@ from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split
 
 _LOADERS: dict[str, str] = {  # name → package.module, imported when the dataset is first asked for
     "language-identification": "nas.quality.datasets.language_identification",
+    "python-docs": "nas.quality.datasets.python_docs",
+    "cmudict": "nas.quality.datasets.cmudict",
 }
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "dataset_info", "dataset_names", "load_dataset"]

@@ -1,30 +1,20 @@
-"""Dataset: labelled token sequences in three splits, and the facts about them that a person wants to know."""
+"""Dataset: token sequences in three splits, and the facts about them that a person wants to know."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InvalidInput
-from nas.quality.datasets.byte_vocabulary import encode
+from nas.quality.datasets.sequences import Sequences
+from nas.quality.datasets.splits import SPLITS, SplitName
 
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Example:
-    """One text and the index of its class."""
-
-    text: str
-    label: int
+TaskName = Literal["sequence-classification", "language-model", "sequence-to-sequence"]
 
 
 @dataclass(frozen=True)
@@ -39,17 +29,26 @@ class DatasetInfo:
     """Of the parsed content, splits and labels included: equal data, equal hash, on any machine."""
     licence: str
     source: str
-    task: Literal["sequence-classification"]
+    task: TaskName
     outputs: int
+    """Classes, or the size of the vocabulary that is written."""
     classes: tuple[str, ...]
+    """Only of a classification."""
+    vocabulary: dict[str, Any]
+    """Of the input, as `Vocabulary.describe` gives it."""
+    output_vocabulary: dict[str, Any] | None
+    """Of what a sequence-to-sequence model writes."""
     vocabulary_size: int
     examples: dict[str, int]
-    """Number of examples by split."""
+    """Number of examples by split: texts to classify, documents, or pairs."""
     metrics: tuple[str, ...]
-    majority_error_rate: float
-    """Error rate on validation of always answering the most frequent class of train."""
+    """The first is the one that is usually asked for."""
+    chance: dict[str, float]
+    """Each metric on validation of a model that ignores its input and knows the frequencies of train."""
     length_percentiles: dict[str, int]
     """Tokens in a training example at the 50th, 90th, 99th and 100th percentile."""
+    output_length_percentiles: dict[str, int] | None = None
+    """The same of what a sequence-to-sequence model writes, its end token included."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -58,39 +57,18 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Split:
-    """N token sequences behind one another, and their labels."""
+    """N examples: what a model reads, and what it is to answer."""
 
-    tokens: NDArray[np.int16]
-    """All sequences end to end, shape (sum of lengths,)."""
-    offsets: NDArray[np.int64]
-    """Where each begins and the last ends, shape (N + 1,)."""
-    labels: NDArray[np.int64]
-    """Class indices, shape (N,)."""
+    inputs: Sequences
+    labels: NDArray[np.int64] | None = None
+    """Class indices (N,), of a classification."""
+    targets: Sequences | None = None
+    """What is to be written, each with its end token, of sequence-to-sequence."""
+    text_bytes: int | None = None
+    """Bytes of UTF-8 of all documents, of a language model."""
 
     def __len__(self) -> int:
-        return len(self.labels)
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens in each sequence, shape (N,)."""
-        return np.diff(self.offsets)
-
-    def sequence(self, index: int) -> NDArray[np.int16]:
-        """Return the tokens of one example, shape (length,)."""
-        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
-
-    @classmethod
-    def of(cls, examples: Sequence[Example]) -> Split:
-        """Encode examples, keeping their order; the arrays can't be written to."""
-        sequences = [encode(example.text) for example in examples]
-        split = cls(
-            tokens=np.concatenate([np.empty(0, dtype=np.int16), *sequences]),
-            offsets=np.cumsum([0, *map(len, sequences)], dtype=np.int64),
-            labels=np.array([example.label for example in examples], dtype=np.int64),
-        )
-        for array in (split.tokens, split.offsets, split.labels):
-            array.flags.writeable = False
-        return split
+        return len(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -108,21 +86,21 @@ class Dataset:
         raise InvalidInput.of("split", name, ", ".join(SPLITS), "name one of these splits")
 
 
-def content_sha256(splits: Mapping[SplitName, Sequence[Example]], classes: Sequence[str]) -> str:
-    """Return the SHA-256 of the content: one line `split TAB class TAB text` an example, in order."""
+def content_sha256(lines: Iterable[str]) -> str:
+    """Return the SHA-256 of the content, given line by line: split, answer and text of each example, in order."""
     digest = hashlib.sha256()
-    for name in SPLITS:
-        for example in splits[name]:
-            digest.update(f"{name}\t{classes[example.label]}\t{example.text}\n".encode())
+    for line in lines:
+        digest.update(f"{line}\n".encode())
     return digest.hexdigest()
 
 
-def majority_error_rate(train: Sequence[Example], validation: Sequence[Example]) -> float:
+def majority_error_rate(train: NDArray[np.int64], validation: NDArray[np.int64]) -> float:
     """Return the error rate on `validation` of always answering the most frequent class of `train`."""
-    (majority, _), *_ = Counter(example.label for example in train).most_common(1)
-    return sum(example.label != majority for example in validation) / len(validation)
+    majority = int(np.bincount(train).argmax())
+    return float(np.mean(validation != majority))
 
 
-def length_percentiles(split: Split) -> dict[str, int]:
-    """Return tokens an example at four percentiles."""
-    return {str(p): int(np.percentile(split.lengths, p, method="lower")) for p in (50, 90, 99, 100)}
+def unigram_loss(train: Sequences, validation: Sequences, size: int) -> float:
+    """Return the nats a token of `validation` that the frequencies of `train` cost, each counted once more."""
+    counts = np.bincount(train.tokens, minlength=size) + 1
+    return float(-np.mean(np.log(counts / counts.sum())[validation.tokens]))

@@ -19,8 +19,8 @@ From message to example:
 
 from __future__ import annotations
 
-import hashlib
 import html
+import math
 import re
 import unicodedata
 from collections import defaultdict
@@ -30,19 +30,13 @@ from functools import lru_cache
 from importlib import metadata, util
 from pathlib import Path
 
+import numpy as np
+
 from nas.errors import MissingPackage
-from nas.quality.datasets.byte_vocabulary import VOCABULARY_SIZE
-from nas.quality.datasets.dataset import (
-    SPLITS,
-    Dataset,
-    DatasetInfo,
-    Example,
-    Split,
-    SplitName,
-    content_sha256,
-    length_percentiles,
-    majority_error_rate,
-)
+from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split, content_sha256, majority_error_rate
+from nas.quality.datasets.sequences import Sequences
+from nas.quality.datasets.splits import SPLITS, SplitName, comparison_key, split_of
+from nas.quality.datasets.vocabulary import ByteVocabulary
 
 NAME = "language-identification"
 RULES_VERSION = 1
@@ -61,7 +55,6 @@ SHARED_PREFIX = 24
 """Characters; texts that differ later only are as good as equal to a model that reads 32 to 64 bytes."""
 MIN_LETTERS = 3
 
-_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _PLACEHOLDER = re.compile(
     r"""%\([A-Za-z0-9_ ]*\)[-#0+ ]*[0-9.]*[A-Za-z]   # %(name)s
       | %[-#0+]*[0-9.]*[sdifr] | %%                   # %s, %02d
@@ -86,26 +79,41 @@ class Translation:
 def load() -> Dataset:
     """Parse the installed catalogues; raises `MissingPackage` without Django or polib."""
     texts = without_leaks(without_ambiguous(sorted(set(translations(_django_folder())))))
-    examples: dict[SplitName, list[Example]] = {name: [] for name in SPLITS}
-    for translation in texts:
-        label = LANGUAGES.index(translation.language)
-        examples[translation.split].append(Example(translation.text, label))
-    splits = {name: Split.of(examples[name]) for name in SPLITS}
+    vocabulary = ByteVocabulary()
+    parts = {name: [t for t in texts if t.split == name] for name in SPLITS}
+    splits = {
+        name: Split(
+            Sequences.of(vocabulary.encode(t.text) for t in part),
+            np.array([LANGUAGES.index(t.language) for t in part], dtype=np.int64),
+        )
+        for name, part in parts.items()
+    }
+    for split in splits.values():
+        assert split.labels is not None
+        split.labels.flags.writeable = False
+    train, validation = splits["train"], splits["validation"]
+    assert train.labels is not None
+    assert validation.labels is not None
     info = DatasetInfo(
         name=NAME,
         title="Language identification (35 languages, user-interface messages)",
         version=f"django-{metadata.version('Django')}/{RULES_VERSION}",
-        sha256=content_sha256(examples, LANGUAGES),
+        sha256=content_sha256(f"{name}\t{t.language}\t{t.text}" for name, part in parts.items() for t in part),
         licence="BSD-3-Clause",
         source="gettext catalogues of the Django package (django/**/locale/*/LC_MESSAGES/*.po)",
         task="sequence-classification",
         outputs=len(LANGUAGES),
         classes=LANGUAGES,
-        vocabulary_size=VOCABULARY_SIZE,
-        examples={name: len(splits[name]) for name in SPLITS},
+        vocabulary=vocabulary.describe(),
+        output_vocabulary=None,
+        vocabulary_size=vocabulary.size,
+        examples={name: len(split) for name, split in splits.items()},
         metrics=("error_rate", "loss"),
-        majority_error_rate=majority_error_rate(examples["train"], examples["validation"]),
-        length_percentiles=length_percentiles(splits["train"]),
+        chance={
+            "error_rate": majority_error_rate(train.labels, validation.labels),
+            "loss": math.log(len(LANGUAGES)),
+        },
+        length_percentiles=train.inputs.percentiles(),
     )
     return Dataset(info, splits)
 
@@ -130,7 +138,7 @@ def translations(folder: Path) -> Iterator[Translation]:
             for entry in polib.pofile(str(path), encoding="utf-8"):
                 if entry.obsolete or entry.fuzzy:
                     continue
-                english, split = {_key(entry.msgid), _key(entry.msgid_plural)}, split_of(entry.msgid)
+                english, split = {_key(entry.msgid), _key(entry.msgid_plural)}, split_of_message(entry.msgid)
                 for translated in (entry.msgstr, *entry.msgstr_plural.values()):
                     text = clean(translated)
                     key = comparison_key(text)
@@ -144,22 +152,14 @@ def clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", plain).split())
 
 
-def comparison_key(text: str) -> str:
-    """Return what two texts must share to count as one: their letters and digits in lower case, word by word."""
-    return _NOT_ALPHANUMERIC.sub(" ", text.casefold()).strip()
-
-
 @lru_cache(maxsize=4096)  # each English message is met once a language
 def _key(message: str) -> str:
     return comparison_key(clean(message))
 
 
-@lru_cache(maxsize=4096)
-def split_of(msgid: str) -> SplitName:
-    """Return the split of every translation of this English message: 80 % train, 10 % validation, 10 % test."""
-    digest = hashlib.sha256(_key(msgid).encode()).digest()
-    tenth = int.from_bytes(digest[:8], "big") % 10
-    return "test" if tenth == 8 else "validation" if tenth == 9 else "train"
+def split_of_message(message: str) -> SplitName:
+    """Return the split of every translation of this English message."""
+    return split_of(_key(message))
 
 
 def without_ambiguous(texts: list[Translation]) -> list[Translation]:

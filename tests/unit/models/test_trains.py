@@ -24,11 +24,13 @@ from torch.nn import functional
 
 from nas.attention_types import ATTENTION_TYPES
 from nas.models import build_model
-from nas.quality.batches import training_batches
 from nas.quality.datasets import load_dataset
-from nas.quality.datasets.byte_vocabulary import VOCABULARY_SIZE, encode
+from nas.quality.datasets.vocabulary import ByteVocabulary
+from nas.quality.tasks import TASKS
+from nas.workload import Workload
 
 STEPS, BATCH, LENGTH = 60, 16, 48
+VOCABULARY_SIZE, encode = ByteVocabulary().size, ByteVocabulary().encode
 LEARNT = 0.9
 """The mean loss of the last five batches over that of the first five is less."""
 
@@ -125,7 +127,10 @@ def test_an_encoder_learns_to_tell_languages_apart(attention):
         ),
         seed=0,
     )
-    batches = training_batches(languages().split("train"), 4 * BATCH, STEPS, LENGTH, seed=0)  # 35 classes: more a step
+    task, workload = TASKS["sequence-classification"], Workload(input_length=LENGTH)
+    batches = task.training_batches(
+        languages().split("train"), workload, 4 * BATCH, STEPS, 0
+    )  # 35 classes: more a step
     check_learnt(
         losses_of(
             model, batches, lambda m, tokens, mask, labels: functional.cross_entropy(m(tokens, mask), labels), 6e-3
