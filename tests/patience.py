@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from nas.errors import MeasurementFailed
 
-PATIENCES_S = (5.0, 20.0, 60.0)
+PATIENCES_S = (5.0, 15.0, 45.0)
 """Of the first, second and third try: an idle machine costs no more than the first."""
 TOO_NOISY = "The machine is too noisy"
 

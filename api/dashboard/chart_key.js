@@ -7,6 +7,7 @@ export function drawKey(element, { points, knee, hasLimits, hasInterval }) {
   const rows = [
     ["front", `front (${points.front.length})`],
     ["dominated", `dominated (${points.dominated.length})`],
+    points.stopped.length && ["stopped", `stopped early (${points.stopped.length})`],
     points.infeasible.length && ["infeasible", `over a limit (${points.infeasible.length})`],
     hasInterval && points.front.length && ["interval", "90 % interval"],
     knee !== null && points.front.length && ["knee", "knee"],

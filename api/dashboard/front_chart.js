@@ -116,6 +116,6 @@ function coloursOf(element) {
 function spoken({ x, y, points }) {
   return (
     `${y.label} against ${x.label}: ${points.front.length} trials on the front, ${points.dominated.length} dominated, ` +
-    `${points.infeasible.length} over a limit. The table below lists them.`
+    `${points.stopped.length} stopped early, ${points.infeasible.length} over a limit. The table below lists them.`
   );
 }

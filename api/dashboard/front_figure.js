@@ -13,8 +13,8 @@ export function figureOf(view, colours, zoomed) {
 }
 
 function traces({ x, y, points, knee, selected, joined }, colours) {
-  const { front, dominated, infeasible } = points;
-  const all = [...front, ...dominated, ...infeasible];
+  const { front, dominated, infeasible, stopped } = points;
+  const all = [...front, ...dominated, ...infeasible, ...stopped];
   const marked = (number) => all.filter((trial) => trial.number === number);
   const ofTrials = (trials, more) => ({
     type: "scatter",
@@ -30,6 +30,10 @@ function traces({ x, y, points, knee, selected, joined }, colours) {
     ofTrials(infeasible, {
       name: "infeasible",
       marker: { symbol: "x-thin", size: 6, opacity: 0.75, line: { width: 1.3, color: colours.limit } },
+    }),
+    ofTrials(stopped, {
+      name: "stopped",
+      marker: { symbol: "circle-open", size: 5, opacity: 0.6, line: { width: 1 }, color: colours.dim },
     }),
     ofTrials(dominated, { name: "dominated", marker: { size: 6.5, color: colours.dim, opacity: 0.55 } }),
     {
@@ -92,7 +96,7 @@ function interval(trials, metric, colours) {
 }
 
 function layout({ x, y, points, log, constraints }, colours, zoomed) {
-  const trials = [...points.front, ...points.dominated, ...points.infeasible];
+  const trials = [...points.front, ...points.dominated, ...points.infeasible, ...points.stopped];
   const limits = (metric) => constraints.filter((c) => c.metric === metric.name);
   const ranges = {
     x: rangeOf(trials, x, log.includes("x"), limits(x)),

@@ -109,6 +109,12 @@ function figuresOf(job) {
       "over_limit",
       "known to break a limit, so never trained",
     ],
+    [
+      "Stopped early",
+      progress.stopped ? String(progress.stopped) : null,
+      "stopped",
+      "scored after a short training; others of their cohort went on",
+    ],
     ["Failed", String(progress.failed), "failed"],
     ["In training", isFinal(job) ? null : String(progress.running), "running"],
   ];

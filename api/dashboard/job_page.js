@@ -161,10 +161,11 @@ class JobPage {
     );
     const points = {
       front: front.numbers.map((number) => drawn.find((trial) => trial.number === number)).filter(Boolean),
-      dominated: drawn.filter((trial) => !trial.on_front && trial.feasible),
+      dominated: drawn.filter((trial) => !trial.on_front && trial.feasible && trial.state !== "stopped"),
+      stopped: drawn.filter((trial) => trial.feasible && trial.state === "stopped"),
       infeasible: feasible ? [] : drawn.filter((trial) => !trial.on_front && !trial.feasible),
     };
-    const empty = !points.front.length && !points.dominated.length && !points.infeasible.length;
+    const empty = Object.values(points).every((trials) => !trials.length);
     this.chartNote.textContent = empty ? whyEmpty(job, this.model.allLoaded) : "";
     this.chartNote.hidden = !empty;
     drawKey(this.key, {

@@ -4,6 +4,10 @@ import { aligned, exact, si, siShort, significant } from "./format.js";
 
 const KNOWN = {
   error_rate: { label: "Error rate", unit: "", quality: true },
+  bits_per_byte: { label: "Bits per byte", unit: "bits", quality: true },
+  phoneme_error_rate: { label: "Phoneme error rate", unit: "", quality: true },
+  token_error_rate: { label: "Token error rate", unit: "", quality: true },
+  exact_error_rate: { label: "Share of outputs with an error", unit: "", quality: true },
   loss: { label: "Cross-entropy", unit: "nats", quality: true },
   parameters: { label: "Parameters", unit: "", whole: true },
   parameters_without_embeddings: { label: "Parameters without embeddings", unit: "", whole: true },

@@ -13,6 +13,7 @@ export function stateText(trial) {
   if (trial.skip_reason === "duplicate") return `duplicate of ${trial.same_as}`;
   if (trial.skip_reason === "over_limit") return "over a limit";
   if (trial.state === "complete" && !trial.feasible) return "complete, over a limit";
+  if (trial.state === "stopped") return `stopped after ${trial.rungs.at(-1)?.steps ?? "?"} steps`;
   return trial.dropped ? "dropped" : trial.state;
 }
 

@@ -99,7 +99,7 @@ export class TrialDetails {
         attentionKey(trial.architecture),
         this.#folded("layers", "Layer by layer", () => layerTable(trial.architecture)),
       ),
-      trial.state === "complete" && this.#folded("training", "Training", () => this.#training(trial)),
+      ["complete", "stopped"].includes(trial.state) && this.#folded("training", "Training", () => this.#training(trial)),
       trial.links.config_yaml && takeAlong(trial),
     );
   }
@@ -115,6 +115,7 @@ export class TrialDetails {
   #whatHappened(trial) {
     const lines = [];
     if (trial.error) lines.push(`Failed: ${trial.error}`);
+    if (trial.stop_reason) lines.push(`${trial.stop_reason[0].toUpperCase()}${trial.stop_reason.slice(1)}.`);
     if (trial.dropped) lines.push("The job ended before its training did.");
     else if (trial.state === "running") lines.push("Being trained now.");
     for (const [limit, amount] of Object.entries(trial.violations ?? {})) {

@@ -50,7 +50,7 @@ def list_trials(
     response: Response,
     after: Annotated[int, Query(ge=-1, description="The `next_after` of the page before.")] = -1,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    state: Annotated[Literal["running", "complete", "skipped", "failed"] | None, Query()] = None,
+    state: Annotated[Literal["running", "complete", "stopped", "skipped", "failed"] | None, Query()] = None,
 ) -> dict[str, Any] | Response:
     """List trials by number."""
     if poll.has_no_news:

@@ -58,6 +58,7 @@ class Progress(Answer):
     budget: int
     running: int
     failed: int
+    stopped: int = Field(description="Scored after a shorter training than others of their cohort, and left there.")
     skipped: Skipped
     front_size: int
     hypervolume: float | None = Field(

@@ -21,11 +21,18 @@ class TrialLinks(Answer):
     weights: str | None = Field(description="Null where there are none.")
 
 
+class Rung(Answer):
+    """A score on the way of a candidate whose job promotes."""
+
+    steps: int = Field(description="Of the training that the score was taken after.")
+    metrics: dict[str, int | float]
+
+
 class Trial(Answer):
     """The record of one candidate in a job."""
 
     number: int
-    state: Literal["running", "complete", "skipped", "failed"]
+    state: Literal["running", "complete", "stopped", "skipped", "failed"]
     skip_reason: Literal["duplicate", "over_limit"] | None
     same_as: int | None = Field(description="Of a duplicate: the trial that came first.")
     architecture_id: str
@@ -43,6 +50,8 @@ class Trial(Answer):
     started_at: datetime
     finished_at: datetime | None
     error: str | None
+    rungs: list[Rung] = Field(description="Its scores after longer and longer training; empty without promotion.")
+    stop_reason: str | None = Field(description="Of a stopped trial: why it was not trained on.")
     has_weights: bool
     links: TrialLinks
 

@@ -120,7 +120,7 @@ def front(
 def trials(
     job: JobArgument = LATEST,
     state: Annotated[
-        Literal["running", "complete", "skipped", "failed"] | None,
+        Literal["running", "complete", "stopped", "skipped", "failed"] | None,
         typer.Option(show_default="all", help="Only trials in this state."),
     ] = None,
     url: UrlOption = DEFAULT_URL,
@@ -243,7 +243,8 @@ def _state_of(trial: dict[str, Any]) -> str:
         case "over_limit":
             return f"skipped: over {', '.join(trial['violations'])}"
         case _:
-            return f"failed: {trial['error']}" if trial["state"] == "failed" else str(trial["state"])
+            why = trial["error"] if trial["state"] == "failed" else trial["stop_reason"]
+            return f"{trial['state']}: {why}" if why else str(trial["state"])
 
 
 def _print_job(job: dict[str, Any], url: str) -> None:

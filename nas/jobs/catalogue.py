@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
-from nas.architecture import TaskShape
 from nas.costs import COST_NAMES, Bounds, Limit
 from nas.costs.bounds import PEAK
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
@@ -14,6 +14,7 @@ from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
+from nas.quality.tasks import TASKS
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
 from nas.space import SearchSpace
@@ -21,9 +22,6 @@ from nas.store.records import JobRecord, LatencyTableRecord
 from nas.store.store import Store
 from nas.workload import Workload
 from search_spaces import bundled
-
-FAMILY_OF_TASK = {"sequence-classification": "encoder"}
-"""Which models do a dataset's task."""
 
 
 def submit(store: Store, document: Any, idempotency_key: str | None = None) -> tuple[JobRecord, bool]:
@@ -62,14 +60,14 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
     info = checked(dataset_info, spec.task.dataset)
     if info is not None:
         checked(_check_metric, spec, info)
-    checked(_check_workload, spec.workload)
+        shape = checked(TASKS[info.task].shape, info, spec.workload)
     devices = [checked(_check_device, store, name, i) for i, name in enumerate(spec.devices)]
     if space is not None and info is not None:
         checked(_check_family, space, info)
     if space is not None and info is not None and not problems:
-        space = space.for_task(task_shape(info, spec.workload))
+        space = space.for_task(shape)
         tables = [
-            checked(find_table, store, name, spec.workload, space, f"devices[{i}]")
+            checked(find_table, store, name, spec.workload, space, f"devices[{i}]", info.name)
             for i, name in enumerate(spec.devices)
         ]
         if all(devices) and all(tables):
@@ -77,12 +75,13 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
             document = {
                 "spec": spec.to_document(),
                 "search_space": space.to_document(),
-                "dataset": {"name": info.name, "version": info.version, "sha256": info.sha256},
-                "task_shape": {
-                    "vocabulary_size": space.task_shape.vocabulary_size,
-                    "outputs": space.task_shape.outputs,
-                    "max_length": space.task_shape.max_length,
+                "dataset": {
+                    "name": info.name,
+                    "version": info.version,
+                    "sha256": info.sha256,
+                    "metrics": list(info.metrics),
                 },
+                "task_shape": asdict(shape),
                 "latency_tables": versions,
             }
             context = checked(JobContext.load, store, document)
@@ -113,20 +112,15 @@ def find_space(store: Store, given: str | dict[str, Any]) -> SearchSpace:
         ) from error
 
 
-def task_shape(info: DatasetInfo, workload: Workload) -> TaskShape:
-    """Return what models of this dataset at this workload must offer."""
-    return TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
-
-
 def find_table(
-    store: Store, device: str, workload: Workload, space: SearchSpace, field: str
+    store: Store, device: str, workload: Workload, space: SearchSpace, field: str, dataset: str
 ) -> tuple[int, LatencyPredictor]:
     """Return the version and predictor of the device's newest table that covers the space at the workload.
 
     Raises `InvalidInput` saying what the device has instead, and the command that measures what is missing.
     """
     measure = (
-        f"measure it: nas device profile {device} --space {space.name} --batch {workload.batch} "
+        f"measure it: nas device profile {device} --space {space.name} --dataset {dataset} --batch {workload.batch} "
         f"--input-length {workload.input_length} --output-length {workload.output_length}"
     )
     fitting = tables_at(store, device, workload)
@@ -166,20 +160,14 @@ def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
 
 def _check_family(space: SearchSpace, info: DatasetInfo) -> None:
     """Refuse a space whose models do not do what the dataset asks for."""
-    if space.family != FAMILY_OF_TASK[info.task]:
-        fitting = [n for n, document in bundled().items() if document["family"] == FAMILY_OF_TASK[info.task]]
+    family = TASKS[info.task].family
+    if space.family != family:
+        fitting = [n for n, document in bundled().items() if document["family"] == family]
         raise InvalidInput.of(
             "search_space",
             f"{space.name} (family {space.family})",
-            f"a space of family {FAMILY_OF_TASK[info.task]} ({', '.join(fitting)}), for the {info.task} of {info.name}",
+            f"a space of family {family} ({', '.join(fitting)}), for the {info.task} of {info.name}",
             "name one of these; `nas space list` shows the family of each",
-        )
-
-
-def _check_workload(workload: Workload) -> None:
-    if workload.output_length:
-        raise InvalidInput.of(
-            "workload.output_length", workload.output_length, "0", "an encoder generates nothing: remove it"
         )
 
 
@@ -264,7 +252,7 @@ def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None =
     """Return the point that hypervolume is measured against and the ideal one, by objective.
 
     Costs run from the lowest reachable value to the limit, or to the highest reachable value where there is no
-    limit; an error rate from 0 to that of always answering the most frequent class.
+    limit; a quality from 0 to that of a model that ignores its input.
     """
     bounds = bounds or Bounds(context.space, context.spec.workload)
     point: dict[str, float] = {}
@@ -274,10 +262,8 @@ def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None =
         if reachable is not None:
             limits = [c.limit for c in context.constraints if c.metric == objective.name and c.operator == "<="]
             ideal[objective.name], point[objective.name] = reachable[0], min([reachable[1], *limits])
-        elif objective.name == "error_rate":
-            ideal[objective.name], point[objective.name] = 0.0, info.majority_error_rate
-        elif objective.name == "loss":
-            ideal[objective.name], point[objective.name] = 0.0, math.log(info.outputs)
+        elif objective.name in info.chance:
+            ideal[objective.name], point[objective.name] = 0.0, info.chance[objective.name]
         else:
             raise PocketformerError(f"the objective {objective.name} has no reference point")
     return {"point": point, "ideal": ideal}

@@ -53,7 +53,7 @@ class JobContext:
         predictors = {
             device: predictor_of(store, device, version) for device, version in document["latency_tables"].items()
         }
-        metrics = job_metrics(spec)
+        metrics = job_metrics(spec, document)
         problems: list[Problem] = []
         objectives: list[MetricInfo] = []
         constraints: list[Constraint] = []
@@ -89,14 +89,20 @@ class JobContext:
         return result
 
 
-def job_metrics(spec: JobSpec) -> dict[str, MetricInfo]:
-    """Return every metric that a job's trials may have, the task's first."""
-    names = dict.fromkeys((spec.task.metric, "error_rate", "loss"))
-    quality = {name: metric(name) for name in names}
+def quality_metrics(document: dict[str, Any]) -> tuple[str, ...]:
+    """Return the metrics of quality that a job's trials have, from its kept document."""
+    # Documents of the first release don't say so; all their datasets were of this kind
+    return tuple(document["dataset"].get("metrics", ("error_rate", "loss")))
+
+
+def job_metrics(spec: JobSpec, document: dict[str, Any]) -> dict[str, MetricInfo]:
+    """Return every metric that the trials of a job may have, by its kept document; the task's first."""
+    names = dict.fromkeys((spec.task.metric, *quality_metrics(document)))
+    known = {name: metric(name) for name in names}
     infos = {
-        name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst) for name, m in quality.items()
+        name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst) for name, m in known.items()
     }
-    return infos | cost_metrics(spec.devices)
+    return infos | cost_metrics(spec.devices, document["search_space"]["family"])
 
 
 def tables_at(store: Store, device: str, workload: Workload) -> list[LatencyTableRecord]:

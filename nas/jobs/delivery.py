@@ -8,6 +8,7 @@ from nas.architecture import Architecture
 from nas.costs import COST_NAMES
 from nas.errors import Conflict, NotFound
 from nas.export.config import config_document
+from nas.jobs.context import quality_metrics
 from nas.jobs.report import QUALITY_LABEL
 from nas.search.job import JobSpec
 from nas.store.records import JobRecord, TrialRecord, TrialState
@@ -31,7 +32,7 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             "metric": spec.task.metric,
             "label": QUALITY_LABEL,
             "split": "validation",
-            "metrics": {name: metrics[name] for name in ("error_rate", "loss") if name in metrics},
+            "metrics": {name: metrics[name] for name in quality_metrics(job.document) if name in metrics},
         },
         "latency": {
             device: {
@@ -43,11 +44,12 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             }
             for device, version in job.document["latency_tables"].items()
         },
-        "dataset": job.document["dataset"],
+        "dataset": {name: job.document["dataset"][name] for name in ("name", "version", "sha256")},
         "training": {
             "plan": spec.task.training.model_dump(mode="json"),
             "seed": spec.seed,
             "input_length": spec.workload.input_length,
+            "output_length": spec.workload.output_length,
         },
         "provenance": {
             "job": job.id,

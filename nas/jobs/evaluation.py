@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import multiprocessing
 import os
@@ -9,21 +11,28 @@ import signal
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from nas.architecture import Architecture
+from nas.cache import cache_directory
 from nas.documents import validate
 from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import load_dataset
-from nas.quality.training import TrainingPlan, train
+from nas.quality.training import TrainingPlan, Trunk
 from nas.search.evaluation import Evaluation
+from nas.workload import Workload
 
 log = logging.getLogger(__name__)
+
+TRUNKS = "trunks"
+TRUNK_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,14 @@ class Assignment:
     dataset: str
     dataset_sha256: str
     training: dict[str, Any]
-    input_length: int
+    workload: dict[str, Any]
     seed: int
+    first_rung: int
+    """Steps of the first score that any candidate of the job gets."""
+    steps: int
+    """Of the training whose score is asked for."""
+    goes_on: bool = False
+    """Whether a longer training may follow: then the trunk stays."""
 
 
 def evaluate(assignment: Assignment) -> Evaluation:
@@ -51,13 +66,20 @@ def evaluate(assignment: Assignment) -> Evaluation:
                 f"the dataset {assignment.dataset} here has sha256 {dataset.info.sha256}, the job was submitted "
                 f"with {assignment.dataset_sha256}: install the same release of the package that carries it"
             )
-        result = train(
+        plan = validate(TrainingPlan, assignment.training)
+        checkpoint = trunk_file(assignment)
+        trunk = Trunk(
             Architecture.from_dict(assignment.architecture),
             dataset,
-            validate(TrainingPlan, assignment.training),
-            input_length=assignment.input_length,
+            plan,
+            workload=validate(Workload, assignment.workload),
             seed=assignment.seed,
+            first_rung=assignment.first_rung,
+            checkpoint=checkpoint,
         )
+        result = trunk.score_at(assignment.steps)
+        if not assignment.goes_on:
+            checkpoint.unlink(missing_ok=True)
     except Exception as error:
         log.exception("evaluation failed")
         duration_s = time.perf_counter() - started
@@ -66,11 +88,31 @@ def evaluate(assignment: Assignment) -> Evaluation:
         "label": result.label,
         "software": software(),
         "steps": result.steps,
+        "steps_taken": result.steps_taken,
         "cpu_s": result.cpu_s,
         "history": [[step, loss] for step, loss in result.history],
     }
     weights = weights_to_bytes(result.state)
     return Evaluation(dict(result.metrics), training, weights, None, time.perf_counter() - started)
+
+
+def trunk_file(assignment: Assignment) -> Path:
+    """Return where the trunk of a training lies, named by all that the training depends on.
+
+    Whoever trains the same on this machine goes on there: another worker after a kill, or another rung.
+    """
+    trained = {name: value for name, value in asdict(assignment).items() if name not in ("steps", "goes_on")}
+    digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()
+    return cache_directory() / TRUNKS / f"{digest[:32]}.safetensors"
+
+
+def remove_old_trunks() -> None:
+    """Remove the trunks that nobody has come back to for `TRUNK_DAYS`."""
+    oldest = time.time() - TRUNK_DAYS * 24 * 3600
+    for path in (cache_directory() / TRUNKS).glob("*"):
+        with suppress(FileNotFoundError):  # another worker was there first
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 class EvaluationProcesses:

@@ -48,7 +48,7 @@ def view_of(
     Raises `InvalidInput` where an objective or limit names a metric that the job's trials don't have.
     """
     spec = JobSpec.from_document(job.document["spec"])
-    metrics = job_metrics(spec)
+    metrics = job_metrics(spec, job.document)
     chosen = tuple(
         known_metric(name, f"objectives[{i}]", metrics)
         for i, name in enumerate(spec.objectives if objectives is None else objectives)
@@ -143,13 +143,14 @@ def progress_of(store: Store, job: JobRecord, view: View | None = None) -> dict[
     """Return how far a job is: counts, front, hypervolume, and the time left in seconds if it can be told."""
     view = view or view_of(store, job)
     counts = store.counts(job.id)
-    evaluated = counts.complete + counts.failed
+    evaluated = counts.complete + counts.stopped + counts.failed
     budget = int(job.document["spec"]["budget"]["trials"])
     return {
         "evaluated": evaluated,
         "budget": budget,
         "running": counts.running,
         "failed": counts.failed,
+        "stopped": counts.stopped,
         "skipped": {"duplicate": counts.duplicate, "over_limit": counts.over_limit},
         "front_size": len(view.front),
         "hypervolume": view.hypervolume,
@@ -217,11 +218,13 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
         "violations": violations,
         "feasible": not violations,
         "on_front": trial.number in view.front,
-        "quality_label": QUALITY_LABEL if complete else None,
+        "quality_label": QUALITY_LABEL if complete or trial.state is TrialState.STOPPED else None,
         "duration_s": trial.duration_s,
         "started_at": _text(trial.started_at),
         "finished_at": _text(trial.finished_at),
         "error": trial.error,
+        "rungs": (trial.training or {}).get("rungs", []),
+        "stop_reason": (trial.training or {}).get("stopped"),
         "has_weights": trial.weights_sha256 is not None,
         "links": {
             "self": base,

@@ -7,17 +7,19 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 from nas.architecture import Architecture
 from nas.errors import LeaseLost, PocketformerError, StoreUnavailable
 from nas.jobs.catalogue import reference_of
 from nas.jobs.context import JobContext
-from nas.jobs.evaluation import Assignment, EvaluationProcesses
+from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
 from nas.quality.datasets import dataset_info
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
+from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
 from nas.store.records import (
     JobRecord,
@@ -49,6 +51,7 @@ class Worker:
     def run(self, stop: threading.Event, poll_s: float = 0.5) -> None:
         """Claim and run jobs until `stop` is set; a job under way is then released for the next worker."""
         log.info("worker %s waits for jobs, %d evaluations at a time", self.name, self.processes)
+        remove_old_trunks()
         while not stop.is_set():
             try:
                 found = self.run_once(stop)
@@ -117,23 +120,35 @@ class Worker:
             context.space, context.objectives, context.constraints, context.costs, spec.sampler, spec.seed
         )
 
-        def submit(number: int, architecture: Architecture) -> Future[Evaluation]:
-            log.info("trial %d: evaluating %s", number, architecture.id)
-            return processes.submit(
-                Assignment(
-                    architecture.to_dict(),
-                    spec.task.dataset,
-                    context.dataset_sha256,
-                    spec.task.training.model_dump(mode="json"),
-                    spec.workload.input_length,
-                    spec.seed,
-                )
+        ladder = spec.ladder
+
+        def assignment(architecture: Architecture, rung: int) -> Assignment:
+            return Assignment(
+                architecture.to_dict(),
+                spec.task.dataset,
+                context.dataset_sha256,
+                spec.task.training.model_dump(mode="json"),
+                spec.workload.model_dump(mode="json"),
+                spec.seed,
+                first_rung=ladder.steps[0],
+                steps=ladder.steps[rung],
+                goes_on=rung < ladder.last,
             )
+
+        def submit(number: int, rung: int, architecture: Architecture) -> Future[Evaluation]:
+            log.info("trial %d: evaluating %s over %d steps", number, architecture.id, ladder.steps[rung])
+            return processes.submit(assignment(architecture, rung))
+
+        def discard(architecture: Architecture) -> None:
+            trunk_file(assignment(architecture, 0)).unlink(missing_ok=True)
+
+        cohorts = Cohorts(ladder, context.objectives, context.constraints)
+        recorder = _Recorder(self._store, job, ladder, discard)
 
         deadline = None
         if spec.budget.hours is not None and job.started_at is not None:
             deadline = job.started_at.timestamp() + spec.budget.hours * 3600
-        loop = SearchLoop(proposer, submit, _Recorder(self._store, job), self.processes, lease.stop_reason, deadline)
+        loop = SearchLoop(proposer, cohorts, submit, recorder, self.processes, lease.stop_reason, deadline)
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 
@@ -155,8 +170,9 @@ class Worker:
 class _Recorder:
     """Writes the loop's steps under the job's lease."""
 
-    def __init__(self, store: Store, job: JobRecord) -> None:
-        self._store, self._job = store, job
+    def __init__(self, store: Store, job: JobRecord, ladder: Ladder, discard: Callable[[Architecture], None]) -> None:
+        """`discard` removes what a training that was to go on has left."""
+        self._store, self._job, self._ladder, self._discard = store, job, ladder, discard
 
     def proposed(self, proposal: Proposal) -> None:
         skipped = proposal.verdict != "evaluate"
@@ -177,12 +193,36 @@ class _Recorder:
         )
 
     def evaluated(self, number: int, evaluation: Evaluation, metrics: Mapping[str, float] | None) -> None:
-        known = self._store.trial(self._job.id, number).metrics
+        before = self._store.trial(self._job.id, number)
         state = TrialState.FAILED if metrics is None else TrialState.COMPLETE
-        training = None if evaluation.training is None else dict(evaluation.training)
-        outcome = TrialOutcome(state, dict(metrics or known), training, evaluation.error, evaluation.duration_s)
+        training = before.training if metrics is None else self._training(before, evaluation, metrics)
+        duration_s = (before.duration_s or 0.0) + evaluation.duration_s
+        outcome = TrialOutcome(state, dict(metrics or before.metrics), training, evaluation.error, duration_s)
         self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, evaluation.weights)
-        log.info("trial %d %s after %.1f s", number, state, evaluation.duration_s)
+        log.info("trial %d %s after %.1f s", number, state, duration_s)
+
+    def scored(self, number: int, rung: int, evaluation: Evaluation, metrics: Mapping[str, float]) -> None:
+        before = self._store.trial(self._job.id, number)
+        training = self._training(before, evaluation, metrics)
+        duration_s = (before.duration_s or 0.0) + evaluation.duration_s
+        self._store.score_trial(self._job.id, self._job.lease_token, number, dict(metrics), training, duration_s)
+        log.info("trial %d scored after %d steps", number, self._ladder.steps[rung])
+
+    def stopped(self, number: int, reason: str) -> None:
+        before = self._store.trial(self._job.id, number)
+        training = {**(before.training or {}), "stopped": reason}
+        outcome = TrialOutcome(TrialState.STOPPED, before.metrics, training, None, before.duration_s or 0.0)
+        self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, None)
+        self._discard(Architecture.from_dict(before.architecture))
+
+    def _training(self, before: TrialRecord, evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """Return what is kept of a training: the newest, and the scores on all rungs up to it."""
+        now = dict(evaluation.training or {})
+        rungs = [*(before.training or {}).get("rungs", []), {"steps": now.get("steps"), "metrics": dict(metrics)}]
+        earlier = before.training or {}
+        for spent in ("cpu_s", "steps_taken"):
+            now[spent] = now.get(spent, 0) + earlier.get(spent, 0)
+        return {**now, "rungs": rungs} if self._ladder.last else now
 
 
 class _Lease:
@@ -233,5 +273,8 @@ def _recorded(trial: TrialRecord) -> RecordedTrial:
         trial.same_as,
         trial.sampler,
     )
-    metrics = trial.metrics if trial.state is TrialState.COMPLETE else None
-    return RecordedTrial(proposal, trial.state is not TrialState.RUNNING, metrics)
+    rungs = (trial.training or {}).get("rungs", [])
+    scores = tuple(rung["metrics"] for rung in rungs)
+    if not scores and trial.state is TrialState.COMPLETE:  # of a job without promotion
+        scores = (trial.metrics,)
+    return RecordedTrial(proposal, trial.state is not TrialState.RUNNING, scores[0] if scores else None, scores)

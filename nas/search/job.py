@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 from nas.quality.training import TrainingPlan
+from nas.search.promotion import Ladder
 from nas.search.samplers import SAMPLERS
 from nas.workload import Workload
 
@@ -28,6 +29,17 @@ class Budget(StrictModel):
     hours: Annotated[float, Field(gt=0, le=10_000)] | None = None
 
 
+class Promotion(StrictModel):
+    """Successive halving: all candidates are trained a little, the better ones longer, few of them in full."""
+
+    rungs: Annotated[int, Field(ge=2, le=8)] = 3
+    """How many times a candidate may be scored; the last time after the steps of `task.training`."""
+    reduction: Annotated[float, Field(ge=1.5, le=10)] = 3.0
+    """A rung has so many times the steps of the one below it, and one of so many candidates goes on to it."""
+    cohort: Annotated[int, Field(ge=2, le=1000)] = 12
+    """So many candidates compete, in the order in which they were proposed."""
+
+
 Names = Annotated[tuple[str, ...], Field(max_length=16)]
 
 
@@ -42,6 +54,8 @@ class JobSpec(StrictModel):
     objectives: Annotated[tuple[str, ...], Field(min_length=2, max_length=4)]
     constraints: Names = ()
     budget: Budget
+    promotion: Promotion | None = None
+    """Without it every candidate is trained in full."""
     sampler: str = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
@@ -58,6 +72,14 @@ class JobSpec(StrictModel):
         if len(set(value)) != len(value):
             raise InvalidInput.of("", list(value), "entries that differ from each other", "remove the repeated one")
         return value
+
+    @property
+    def ladder(self) -> Ladder:
+        """The rungs that candidates climb."""
+        steps, climb = self.task.training.steps, self.promotion
+        if climb is None:
+            return Ladder((steps,))
+        return Ladder.of(steps, climb.rungs, climb.cohort, climb.reduction)
 
     @classmethod
     def from_document(cls, document: Any) -> JobSpec:

@@ -7,11 +7,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass
 from typing import Protocol
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
 from nas.search.evaluation import Evaluation
+from nas.search.promotion import Cohorts
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
 
 log = logging.getLogger(__name__)
@@ -28,12 +30,29 @@ class Recorder(Protocol):
     def proposed(self, proposal: Proposal) -> None:
         """Record a new trial: running if it is to be evaluated, else skipped for good."""
 
+    def scored(self, number: int, rung: int, evaluation: Evaluation, metrics: Mapping[str, float]) -> None:
+        """Record all metrics of a trial on a rung that is not the last: it waits for what becomes of it."""
+
+    def stopped(self, number: int, reason: str) -> None:
+        """Record the end of a trial that does not go on from the rung that it was scored on last."""
+
     def evaluated(self, number: int, evaluation: Evaluation, metrics: Mapping[str, float] | None) -> None:
-        """Record the end of a trial; `metrics` are all of them, None when it failed."""
+        """Record the end of a trial; `metrics` are all of them on the last rung, None when it failed."""
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """An evaluation to be done: a trial, and the rung that it is to be scored on."""
+
+    number: int
+    rung: int
 
 
 class SearchLoop:
     """Spends one job's budget on evaluations that run elsewhere, several at a time.
+
+    A candidate climbs the rungs of the cohorts' ladder as far as it is promoted; a climb comes before a new candidate.
+    What the sampler is told is the score on the first rung, which all candidates have.
 
     Results are told to the sampler in the order of trial numbers, and only as far as the next proposal may know
     them: with P evaluations at a time a proposal knows all but the last 2·P − 1 evaluated trials (all, for P = 1).
@@ -44,24 +63,27 @@ class SearchLoop:
     def __init__(
         self,
         proposer: Proposer,
-        submit: Callable[[int, Architecture], Future[Evaluation]],
+        cohorts: Cohorts,
+        submit: Callable[[int, int, Architecture], Future[Evaluation]],
         record: Recorder,
         parallel: int,
         should_stop: Callable[[], str | None],
         deadline: float | None = None,
     ) -> None:
-        """`submit` starts an evaluation and returns its future; `should_stop` says why to stop at once, or None;
-        `deadline` is the `time.time()` after which nothing new is proposed.
+        """`submit` starts the evaluation of a trial on a rung and returns its future; `should_stop` says why to stop
+        at once, or None; `deadline` is the `time.time()` after which nothing new is proposed.
         """
-        self._proposer, self._submit, self._record = proposer, submit, record
+        self._proposer, self._cohorts, self._submit, self._record = proposer, cohorts, submit, record
         self._parallel, self._should_stop, self._deadline = parallel, should_stop, deadline
         self._unknown = 0 if parallel == 1 else 2 * parallel - 1
         self._next_number = 0
         self._order: list[int] = []  # numbers of the trials that are evaluated, finished or not
         self._told = 0  # how many of them the sampler knows
         self._results: dict[int, Mapping[str, float] | None] = {}
-        self._waiting: deque[Proposal] = deque()
-        self._running: dict[Future[Evaluation], Proposal] = {}
+        self._proposals: dict[int, Proposal] = {}  # of the trials that have not ended
+        self._reached: dict[int, int] = {}  # rungs that each of them has a score on
+        self._waiting: deque[_Climb] = deque()
+        self._running: dict[Future[Evaluation], _Climb] = {}
         self._deaths: Counter[int] = Counter()
         self._alone: set[int] = set()  # trials that ran while an evaluation process died
         self._exhausted: str | None = None
@@ -70,9 +92,18 @@ class SearchLoop:
         """Go on from recorded trials, in the order of their numbers; unfinished ones are evaluated first."""
         evaluated = [trial for trial in trials if trial.proposal.verdict == "evaluate"]
         self._next_number = len(trials)
-        self._order = [trial.proposal.number for trial in evaluated]
-        self._results = {trial.proposal.number: trial.metrics for trial in evaluated if trial.finished}
-        self._waiting.extend(trial.proposal for trial in evaluated if not trial.finished)
+        for trial in evaluated:
+            number = trial.proposal.number
+            self._enter(trial.proposal)
+            for rung, metrics in enumerate(trial.scores):
+                self._cohorts.score(number, rung, metrics)
+            self._reached[number] = len(trial.scores)
+            if trial.finished or trial.scores:
+                self._results[number] = trial.metrics
+            if trial.finished:
+                self._end(number, len(trial.scores))
+            elif not trial.scores:
+                self._waiting.append(_Climb(number, 0))
         while self._next_may_be_told():
             self._told += 1
         self._proposer.replay(trials, set(self._order[self._told :]))
@@ -84,9 +115,11 @@ class SearchLoop:
                 for future in self._running:
                     future.cancel()
                 return stop
+            self._promote(budget)
             if self._waiting and self._may_start(self._waiting[0].number):
-                proposal = self._waiting.popleft()
-                self._running[self._submit(proposal.number, proposal.architecture)] = proposal
+                climb = self._waiting.popleft()
+                architecture = self._proposals[climb.number].architecture
+                self._running[self._submit(climb.number, climb.rung, architecture)] = climb
             elif self._may_propose(budget):
                 self._propose()
             elif self._running:
@@ -94,9 +127,38 @@ class SearchLoop:
             else:
                 return self._reason(budget)
 
+    def _enter(self, proposal: Proposal) -> None:
+        self._order.append(proposal.number)
+        self._proposals[proposal.number] = proposal
+        self._reached[proposal.number] = 0
+        self._cohorts.enter(proposal.number)
+
+    def _end(self, number: int, rung: int) -> None:
+        """Note that a trial ended; one that had no score on this rung will never have one."""
+        self._cohorts.score_unless_there(number, rung, None)
+        del self._proposals[number]
+
+    def _promote(self, budget: int) -> None:
+        """Act on what the scores so far decide; a decision of an earlier run was acted on then, or is now."""
+        for decision in self._cohorts.decide(closed=self._is_closed(budget)):
+            number, rung = decision.number, decision.goes_on_to
+            if number not in self._proposals:
+                continue
+            if rung is None:
+                self._record.stopped(number, decision.reason)
+                log.info("trial %d %s", number, decision.reason)
+                del self._proposals[number]
+            elif self._reached[number] == rung:
+                self._waiting.appendleft(_Climb(number, rung))
+
+    def _is_closed(self, budget: int) -> bool:
+        """Return whether no other candidate will be proposed."""
+        late = self._deadline is not None and time.time() >= self._deadline
+        return bool(self._exhausted) or late or len(self._order) >= budget
+
     def _may_start(self, number: int) -> bool:
         """Return whether a trial may start now: one under suspicion only runs when nothing else does."""
-        if number in self._alone or any(p.number in self._alone for p in self._running.values()):
+        if number in self._alone or any(climb.number in self._alone for climb in self._running.values()):
             return not self._running
         return len(self._running) < self._parallel
 
@@ -105,9 +167,7 @@ class SearchLoop:
         return untold > self._unknown and self._order[self._told] in self._results
 
     def _may_propose(self, budget: int) -> bool:
-        late = self._deadline is not None and time.time() >= self._deadline
-        spent = len(self._order) >= budget
-        if self._exhausted or late or spent or self._waiting or len(self._running) >= self._parallel:
+        if self._is_closed(budget) or self._waiting or len(self._running) >= self._parallel:
             return False
         while self._next_may_be_told():
             number = self._order[self._told]
@@ -124,8 +184,8 @@ class SearchLoop:
         self._next_number += 1
         self._record.proposed(proposal)
         if proposal.verdict == "evaluate":
-            self._order.append(proposal.number)
-            self._waiting.append(proposal)
+            self._enter(proposal)
+            self._waiting.append(_Climb(proposal.number, 0))
         else:
             log.info("trial %d skipped: %s", proposal.number, proposal.verdict)
 
@@ -133,8 +193,8 @@ class SearchLoop:
         """Record every evaluation that has finished; wait for one, but not longer than `POLL_S`."""
         done, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
         for future in done:
-            proposal = self._running.pop(future)
-            number = proposal.number
+            climb = self._running.pop(future)
+            number, rung = climb.number, climb.rung
             try:
                 result = future.result()
             except BrokenExecutor:
@@ -143,12 +203,23 @@ class SearchLoop:
                 self._alone.add(number)
                 if self._deaths[number] < DEATHS_ALLOWED:
                     log.warning("trial %d: an evaluation process died; evaluating it again, alone", number)
-                    self._waiting.append(proposal)
+                    self._waiting.append(climb)
                     continue
                 result = Evaluation(None, None, None, f"its process died {DEATHS_ALLOWED} times", 0.0)
             self._alone.discard(number)
-            metrics = None if result.metrics is None else {**proposal.costs, **result.metrics}
+            self._keep(number, rung, result)
+
+    def _keep(self, number: int, rung: int, result: Evaluation) -> None:
+        """Record what an evaluation gave."""
+        metrics = None if result.metrics is None else {**self._proposals[number].costs, **result.metrics}
+        if metrics is not None and rung < self._cohorts.ladder.last:
+            self._record.scored(number, rung, result, metrics)
+            self._cohorts.score(number, rung, metrics)
+        else:
             self._record.evaluated(number, result, metrics)
+            self._end(number, rung)
+        self._reached[number] = rung + 1
+        if rung == 0:
             self._results[number] = metrics
 
     def _reason(self, budget: int) -> str:

@@ -58,7 +58,10 @@ class RecordedTrial:
     proposal: Proposal
     finished: bool
     metrics: Mapping[str, float] | None
-    """All metrics of an evaluated trial; None when it is unfinished, failed or was skipped."""
+    """All metrics of an evaluated trial on the first rung; None before it was scored, and if it failed or was skipped.
+    """
+    scores: tuple[Mapping[str, float], ...] = ()
+    """The same on each rung that it has reached, the first one's included."""
 
 
 class Proposer:

@@ -45,6 +45,8 @@ class TrialState(StrEnum):
 
     RUNNING = "running"
     COMPLETE = "complete"
+    STOPPED = "stopped"
+    """Scored, but not on the last rung: others of its cohort went on."""
     SKIPPED = "skipped"
     FAILED = "failed"
 
@@ -55,8 +57,9 @@ class TrialState(StrEnum):
 
 
 TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.RUNNING: frozenset({TrialState.COMPLETE, TrialState.FAILED}),
+    TrialState.RUNNING: frozenset({TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}),
     TrialState.COMPLETE: frozenset(),
+    TrialState.STOPPED: frozenset(),
     TrialState.SKIPPED: frozenset(),
     TrialState.FAILED: frozenset(),
 }
@@ -166,15 +169,13 @@ class TrialOutcome:
     training: dict[str, Any] | None
     """History and settings of the training."""
     error: str | None
-    """Why it failed, for a person; nothing when complete."""
+    """Why it failed, for a person; nothing otherwise."""
     duration_s: float
 
     def __post_init__(self) -> None:
         check_trial_move(TrialState.RUNNING, self.state)
         if bool(self.error) != (self.state is TrialState.FAILED):
-            raise InvalidInput.of(
-                "error", self.error, "a reason for a failed trial, nothing for a complete one", "correct it"
-            )
+            raise InvalidInput.of("error", self.error, "a reason for a failed trial, nothing for another", "correct it")
         if not (math.isfinite(self.duration_s) and self.duration_s >= 0):
             raise InvalidInput.of("duration_s", self.duration_s, "a finite number of seconds, 0 or more", "correct it")
 
@@ -213,6 +214,7 @@ class TrialCounts:
 
     running: int
     complete: int
+    stopped: int
     failed: int
     duplicate: int
     over_limit: int

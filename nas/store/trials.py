@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, func, select, update
 
-from nas.errors import Conflict, NotFound
+from nas.errors import Conflict, IllegalMove, NotFound
 from nas.store.artifacts import add_artifact
 from nas.store.database import Database, Section, insert_unless_there
 from nas.store.events import add_event
@@ -86,6 +86,33 @@ class Trials(Section):
             _add_trial_event(connection, row)
             return _record(row)
 
+    def score_trial(
+        self,
+        job_id: str,
+        token: int,
+        number: int,
+        metrics: dict[str, float],
+        training: dict[str, Any],
+        duration_s: float,
+    ) -> TrialRecord:
+        """Record the score of a running candidate that may be trained on.
+
+        Raises `IllegalMove` for a trial that does not run, `LeaseLost`, `NotFound`, `InvalidInput`.
+        """
+        values = {
+            "metrics": plain(metrics, "metrics"),
+            "training": plain(training, "training"),
+            "duration_s": float(duration_s),
+        }
+        with self._database.write() as connection:
+            lock_held_job(connection, job_id, token)
+            state = TrialState(_row(connection, job_id, number).state)
+            if state.is_final:
+                raise IllegalMove(f"Trial {number} of job {job_id} is {state}: only a running one can be scored.")
+            row = connection.execute(update(trials).where(_is(job_id, number)).values(values).returning(trials)).one()
+            _add_trial_event(connection, row)
+            return _record(row)
+
     def trial(self, job_id: str, number: int) -> TrialRecord:
         """Return one trial; raise `NotFound`."""
         with self._database.read() as connection:
@@ -126,6 +153,7 @@ class Trials(Section):
         return TrialCounts(
             running=found.get((TrialState.RUNNING, None), 0),
             complete=found.get((TrialState.COMPLETE, None), 0),
+            stopped=found.get((TrialState.STOPPED, None), 0),
             failed=found.get((TrialState.FAILED, None), 0),
             duplicate=found.get((TrialState.SKIPPED, SkipReason.DUPLICATE), 0),
             over_limit=found.get((TrialState.SKIPPED, SkipReason.OVER_LIMIT), 0),

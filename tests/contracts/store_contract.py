@@ -304,7 +304,9 @@ class EndingContract:
         store.add_trial(job.id, 1, new_trial(1))
         before = store.last_sequence(job.id)
         store.finish_job(job.id, 1, JobState.CANCELLED, "asked to")
-        assert store.counts(job.id) == TrialCounts(running=0, complete=1, failed=1, duplicate=0, over_limit=0)
+        assert store.counts(job.id) == TrialCounts(
+            running=0, complete=1, stopped=0, failed=1, duplicate=0, over_limit=0
+        )
         trial = store.trial(job.id, 1)
         assert trial.error == "the job ended (cancelled) while this trial was running"
         assert trial.duration_s is not None
@@ -366,6 +368,37 @@ class TrialContract:
         trial = store.finish_trial(job.id, 1, 0, failed("bad \0 text"), None)
         assert (trial.state, trial.error, trial.weights_sha256) == (TrialState.FAILED, "bad � text", None)
 
+    def test_a_trial_is_scored_again_and_again_while_it_runs_and_then_stopped(self, store: Store) -> None:
+        job = running_job(store)
+        store.add_trial(job.id, 1, new_trial(0))
+        before = store.last_sequence()
+        for steps in (10, 30):
+            training = {"rungs": [{"steps": steps}]}
+            trial = store.score_trial(job.id, 1, 0, {"macs": 1000, "error_rate": 1 / steps}, training, 0.5)
+            assert trial == store.trial(job.id, 0)
+            assert (trial.state, trial.training) == (TrialState.RUNNING, training)
+            assert trial.metrics["error_rate"] == 1 / steps
+            assert store.counts(job.id).running == 1
+        assert store.last_sequence() == before + 2  # whoever follows the events is told
+        outcome = TrialOutcome(TrialState.STOPPED, trial.metrics, {"stopped": "others are better"}, None, 0.5)
+        stopped = store.finish_trial(job.id, 1, 0, outcome, None)
+        assert (stopped.state, stopped.error, stopped.weights_sha256) == (TrialState.STOPPED, None, None)
+        assert store.counts(job.id) == TrialCounts(
+            running=0, complete=0, stopped=1, failed=0, duplicate=0, over_limit=0
+        )
+        with pytest.raises(IllegalMove, match="only a running one can be scored"):
+            store.score_trial(job.id, 1, 0, {}, {}, 0.5)
+
+    def test_only_the_worker_that_holds_the_job_scores_its_trials(self, store: Store) -> None:
+        job = running_job(store, lease_s=0)
+        store.add_trial(job.id, 1, new_trial(0))
+        store.claim_job("worker-2", 60)
+        with pytest.raises(LeaseLost):
+            store.score_trial(job.id, 1, 0, {"macs": 1}, {}, 0.5)
+        with pytest.raises(NotFound, match="no trial 7"):
+            store.score_trial(job.id, 2, 7, {"macs": 1}, {}, 0.5)
+        assert store.trial(job.id, 0).metrics == new_trial(0).metrics
+
     def test_a_finished_trial_never_changes(self, store: Store) -> None:
         job = running_job(store)
         store.add_trial(job.id, 1, new_trial(0))
@@ -426,7 +459,7 @@ class TrialContract:
 
     def test_trials_are_counted_by_state_and_reason(self, store: Store) -> None:
         job = running_job(store)
-        assert store.counts(job.id) == TrialCounts(0, 0, 0, 0, 0)
+        assert store.counts(job.id) == TrialCounts(0, 0, 0, 0, 0, 0)
         for number in range(3):
             store.add_trial(job.id, 1, new_trial(number))
         store.finish_trial(job.id, 1, 0, complete(), None)
@@ -434,7 +467,9 @@ class TrialContract:
         store.add_trial(job.id, 1, skipped(3, SkipReason.DUPLICATE, same_as=0))
         store.add_trial(job.id, 1, skipped(4, SkipReason.OVER_LIMIT))
         store.add_trial(job.id, 1, skipped(5, SkipReason.OVER_LIMIT))
-        assert store.counts(job.id) == TrialCounts(running=1, complete=1, failed=1, duplicate=1, over_limit=2)
+        assert store.counts(job.id) == TrialCounts(
+            running=1, complete=1, stopped=0, failed=1, duplicate=1, over_limit=2
+        )
 
     def test_a_skipped_trial_is_finished_from_the_start(self, store: Store) -> None:
         job = running_job(store)

@@ -48,7 +48,7 @@ def test_a_job_makes_the_moves_of_its_table_and_no_other(old: JobState, new: Job
 @pytest.mark.parametrize("old", TrialState)
 @pytest.mark.parametrize("new", TrialState)
 def test_a_trial_makes_the_moves_of_its_table_and_no_other(old: TrialState, new: TrialState) -> None:
-    if (old, new) in {("running", "complete"), ("running", "failed")}:
+    if (old, new) in {("running", "complete"), ("running", "stopped"), ("running", "failed")}:
         check_trial_move(old, new)
     else:
         with pytest.raises(IllegalMove, match=f"{old} can't become {new}"):
@@ -77,7 +77,7 @@ def test_a_trial_whose_parts_contradict_each_other_cannot_be_built(changes: dict
         new_trial(**{"number": 0} | changes)
 
 
-@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAILED])
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED])
 def test_a_trial_does_not_begin_at_its_end(state: TrialState) -> None:
     with pytest.raises(IllegalMove, match="begins running or skipped"):
         new_trial(0, state=state)
@@ -93,6 +93,7 @@ def test_an_outcome_is_an_end(state: TrialState) -> None:
     ("state", "error", "duration_s"),
     [
         (TrialState.COMPLETE, "but", 1.0),
+        (TrialState.STOPPED, "but", 1.0),
         (TrialState.FAILED, None, 1.0),
         (TrialState.FAILED, "", 1.0),
         (TrialState.COMPLETE, None, -1.0),

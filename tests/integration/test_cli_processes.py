@@ -130,7 +130,7 @@ def test_a_search_that_is_interrupted_says_how_it_goes_on_and_leaves_no_process(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert (out, "Traceback" in err) == ("", False)
+    assert (out, "Traceback" in err) == ("", False), err
     assert "`nas worker --database sqlite:///data/pocketformer.db` goes on with j-" in err
     until(lambda: not running(children), 10)
     store.close()

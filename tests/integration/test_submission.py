@@ -33,7 +33,13 @@ def test_a_retry_with_the_same_key_gets_the_first_job_and_another_job_a_conflict
 def test_a_job_pins_its_space_its_data_and_every_default(store):
     job, _ = submit(store, job_document())
     assert job.document["search_space"] == SearchSpace.bundled("smoke").to_document()
-    assert job.document["task_shape"] == {"vocabulary_size": 259, "outputs": 35, "max_length": 16}
+    assert job.document["task_shape"] == {
+        "vocabulary_size": 259,
+        "outputs": 35,
+        "max_length": 16,
+        "max_output_length": 0,
+        "task": "classification",
+    }
     assert len(job.document["dataset"]["sha256"]) == 64
     assert job.document["spec"]["task"]["training"]["learning_rate"] == 3e-3
 

@@ -20,6 +20,7 @@ from nas.quality.datasets import load_dataset
 from nas.quality.score import evaluate
 from nas.store.records import JobState, TrialState
 from nas.store.store import Store
+from nas.workload import Workload
 from tests.integration.api_examples import job_document
 
 
@@ -65,7 +66,7 @@ def test_stored_weights_score_what_the_trial_says(store):
     for trial in store.trials(job.id, state=TrialState.COMPLETE):
         model = build_model(Architecture.from_dict(trial.architecture))
         load_weights(model, store.artifact(trial.weights_sha256))
-        again = evaluate(model, dataset, "validation", 16)
+        again = evaluate(model, dataset, "validation", Workload(input_length=16))
         assert again["error_rate"] == pytest.approx(trial.metrics["error_rate"], abs=1e-6)
         assert again["loss"] == pytest.approx(trial.metrics["loss"], abs=1e-6)
 

@@ -14,6 +14,7 @@ from nas.errors import InvalidInput
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
+from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposer, RecordedTrial
 from nas.search.samplers import SAMPLERS
 from nas.space import SearchSpace
@@ -34,27 +35,58 @@ def quality(architecture):
     return 1 / (1 + costs(architecture)["macs"] ** 0.3) + int(architecture.id[2:6], 16) / 1e7
 
 
+ONE_RUNG = Ladder((100,))
+
+
 class Search:
     """A search whose evaluations cost nothing, and everything that it recorded."""
 
-    def __init__(self, space="smoke", sampler="tpe", parallel=1, limits=("parameters <= 1e6",), seed=0, evaluate=None):
+    def __init__(
+        self,
+        space="smoke",
+        sampler="tpe",
+        parallel=1,
+        limits=("parameters <= 1e6",),
+        seed=0,
+        evaluate=None,
+        ladder=ONE_RUNG,
+    ):
+        self.ladder = ladder
+        self.stops: dict[int, str] = {}
         self.space = SearchSpace.bundled(space)
         self.sampler, self.parallel, self.seed = sampler, parallel, seed
         self.limits = tuple(parse_constraint(text, "constraints[0]", METRICS) for text in limits)
         self.trials: dict[int, RecordedTrial] = {}
         self.evaluate = evaluate or (lambda n, a: {"error_rate": quality(a)})
         self.submitted: list[int] = []
+        self.climbs: list[tuple[int, int]] = []
 
     def proposed(self, proposal):
         assert proposal.number not in self.trials
         self.trials[proposal.number] = RecordedTrial(proposal, proposal.verdict != "evaluate", None)
 
-    def evaluated(self, number, evaluation, metrics):
-        assert not self.trials[number].finished
-        self.trials[number] = RecordedTrial(self.trials[number].proposal, True, metrics)
+    def scored(self, number, rung, evaluation, metrics):
+        trial = self.trials[number]
+        assert not trial.finished
+        assert len(trial.scores) == rung
+        scores = (*trial.scores, metrics)
+        self.trials[number] = RecordedTrial(trial.proposal, False, scores[0], scores)
 
-    def submit(self, number, architecture):
+    def stopped(self, number, reason):
+        trial = self.trials[number]
+        assert not trial.finished
+        self.trials[number] = RecordedTrial(trial.proposal, True, trial.metrics, trial.scores)
+        self.stops[number] = reason
+
+    def evaluated(self, number, evaluation, metrics):
+        trial = self.trials[number]
+        assert not trial.finished
+        scores = trial.scores if metrics is None else (*trial.scores, metrics)
+        self.trials[number] = RecordedTrial(trial.proposal, True, scores[0] if scores else None, scores)
+
+    def submit(self, number, rung, architecture):
         self.submitted.append(number)
+        self.climbs.append((number, rung))
         future: Future[Evaluation] = Future()
 
         def work():
@@ -64,6 +96,9 @@ class Search:
                 return
             try:
                 metrics = self.evaluate(number, architecture)
+                if metrics and rung < self.ladder.last:  # as if trained less: worse, and not in the same order
+                    less = (self.ladder.last - rung) * (0.1 + 0.05 * random.Random(f"{number} {rung}").random())
+                    metrics = {name: value + less for name, value in metrics.items()}
             except BrokenExecutor as error:
                 future.set_exception(error)
                 return
@@ -76,14 +111,17 @@ class Search:
     def run(self, budget, stop=lambda: None, deadline=None):
         objectives = (METRICS["error_rate"], METRICS["macs"])
         proposer = Proposer(self.space, objectives, self.limits, costs, self.sampler, self.seed)
-        loop = SearchLoop(proposer, self.submit, self, self.parallel, stop, deadline)
+        cohorts = Cohorts(self.ladder, objectives, self.limits)
+        loop = SearchLoop(proposer, cohorts, self.submit, self, self.parallel, stop, deadline)
         loop.resume([self.trials[n] for n in sorted(self.trials)])
         return loop.run(budget)
 
     @property
     def record(self):
         ordered = [self.trials[n] for n in sorted(self.trials)]
-        return [(t.proposal.architecture.id, t.proposal.verdict, t.proposal.same_as, t.metrics) for t in ordered]
+        return [
+            (t.proposal.architecture.id, t.proposal.verdict, t.proposal.same_as, t.metrics, t.scores) for t in ordered
+        ]
 
     def architectures(self, verdict):
         trials = [t.proposal for t in self.trials.values() if t.proposal.verdict == verdict]
@@ -175,7 +213,7 @@ def test_an_evaluation_that_kills_its_process_does_not_take_its_neighbours_with_
     futures: list[Future[Evaluation]] = []
 
     class Pool(Search):
-        def submit(self, number, architecture):
+        def submit(self, number, rung, architecture):
             self.submitted.append(number)
             future: Future[Evaluation] = Future()
             futures.append(future)
