@@ -76,6 +76,7 @@ def evaluate(assignment: Assignment) -> Evaluation:
             seed=assignment.seed,
             first_rung=assignment.first_rung,
             checkpoint=checkpoint,
+            for_steps=assignment.steps,
         )
         result = trunk.score_at(assignment.steps)
         if not assignment.goes_on:

@@ -109,16 +109,19 @@ class Trunk:
         seed: int,
         first_rung: int | None = None,
         checkpoint: Path | None = None,
+        for_steps: int | None = None,
     ) -> None:
         """`first_rung` are the steps of the first score that any candidate gets: the warm-up is a share of them.
 
-        Raises `InvalidInput` for an architecture that does not do the dataset's task.
+        `for_steps` are those of the score that is wanted: a checkpoint beyond it, of a job that went further, is left
+        out. Raises `InvalidInput` for an architecture that does not do the dataset's task.
         """
         self._task = TASKS[dataset.info.task]
         check_fits(architecture, dataset, self._task, workload)
         self._architecture, self._dataset, self._plan = architecture, dataset, plan
         self._workload, self._seed, self._checkpoint = workload, seed, checkpoint
         self._first_rung = plan.steps if first_rung is None else first_rung
+        self._for_steps = plan.steps if for_steps is None else for_steps
         self._model = build_model(architecture, seed=seed).train()
         self._optimizer = optimizer_for(self._model, plan.learning_rate)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
@@ -222,6 +225,8 @@ class Trunk:
                 if (file.metadata() or {}).get("identity") != self._identity:
                     raise ValueError("it is of another training")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+            if len(tensors["losses"]) > decay_start(self._for_steps):
+                raise ValueError(f"it is beyond a score after {self._for_steps} steps")
             self._model.load_state_dict(_part_of(tensors, "model/"))
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in _part_of(tensors, "optimizer/").items():

@@ -195,7 +195,7 @@ def test_the_schedule_warms_up_holds_and_decays_and_no_step_is_idle(steps):
 RUNGS = (10, 25, 60)
 
 
-def trunk(dataset, checkpoint=None, seed=0, first_rung=RUNGS[0]):
+def trunk(dataset, checkpoint=None, seed=0, first_rung=RUNGS[0], for_steps=None):
     plan = TrainingPlan(steps=RUNGS[-1], batch_size=8)
     return Trunk(
         architecture(),
@@ -205,6 +205,7 @@ def trunk(dataset, checkpoint=None, seed=0, first_rung=RUNGS[0]):
         seed=seed,
         first_rung=first_rung,
         checkpoint=checkpoint,
+        for_steps=for_steps,
     )
 
 
@@ -265,6 +266,16 @@ def test_a_checkpoint_that_can_not_be_read_is_left_out_and_said(dataset, tmp_pat
     again = trunk(dataset, file)
     assert again.step == 0
     assert "is not used" in caplog.text
+    assert bits(again.score_at(10)) == bits(trunk(dataset).score_at(10))
+
+
+def test_a_checkpoint_beyond_the_score_that_is_wanted_is_left_out(dataset, tmp_path, caplog):
+    """As a cancelled job leaves it to the same job, submitted anew."""
+    file = tmp_path / "trunk.safetensors"
+    trunk(dataset, file).score_at(60)
+    again = trunk(dataset, file, for_steps=10)
+    assert again.step == 0
+    assert "it is beyond a score after 10 steps" in caplog.text
     assert bits(again.score_at(10)) == bits(trunk(dataset).score_at(10))
 
 
