@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Protocol
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
 from nas.search.evaluation import Evaluation
+from nas.search.evaluations import Climb, Evaluations
 from nas.search.promotion import Cohorts
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
 
 log = logging.getLogger(__name__)
-
-DEATHS_ALLOWED = 3
-"""How often the process of one evaluation may die (memory, a kill) before the trial counts as failed."""
-POLL_S = 0.5
-"""How often the loop looks whether it should stop while evaluations run."""
 
 
 class Recorder(Protocol):
@@ -38,14 +33,6 @@ class Recorder(Protocol):
 
     def evaluated(self, number: int, evaluation: Evaluation, metrics: Mapping[str, float] | None) -> None:
         """Record the end of a trial; `metrics` are all of them on the last rung, None when it failed."""
-
-
-@dataclass(frozen=True)
-class _Climb:
-    """An evaluation to be done: a trial, and the rung that it is to be scored on."""
-
-    number: int
-    rung: int
 
 
 class SearchLoop:
@@ -73,7 +60,10 @@ class SearchLoop:
         """`submit` starts the evaluation of a trial on a rung and returns its future; `should_stop` says why to stop
         at once, or None; `deadline` is the `time.time()` after which nothing new is proposed.
         """
-        self._proposer, self._cohorts, self._submit, self._record = proposer, cohorts, submit, record
+        self._proposer, self._cohorts, self._record = proposer, cohorts, record
+        self._running = Evaluations[int](
+            lambda climb: submit(climb.subject, climb.rung, self._proposals[climb.subject].architecture), parallel
+        )
         self._parallel, self._should_stop, self._deadline = parallel, should_stop, deadline
         self._unknown = 0 if parallel == 1 else 2 * parallel - 1
         self._next_number = 0
@@ -82,10 +72,7 @@ class SearchLoop:
         self._results: dict[int, Mapping[str, float] | None] = {}
         self._proposals: dict[int, Proposal] = {}  # of the trials that have not ended
         self._reached: dict[int, int] = {}  # rungs that each of them has a score on
-        self._waiting: deque[_Climb] = deque()
-        self._running: dict[Future[Evaluation], _Climb] = {}
-        self._deaths: Counter[int] = Counter()
-        self._alone: set[int] = set()  # trials that ran while an evaluation process died
+        self._waiting: deque[Climb[int]] = deque()
         self._exhausted: str | None = None
 
     def resume(self, trials: Sequence[RecordedTrial]) -> None:
@@ -103,7 +90,7 @@ class SearchLoop:
             if trial.finished:
                 self._end(number, len(trial.scores))
             elif not trial.scores:
-                self._waiting.append(_Climb(number, 0))
+                self._waiting.append(Climb(number, 0))
         while self._next_may_be_told():
             self._told += 1
         self._proposer.replay(trials, set(self._order[self._told :]))
@@ -112,14 +99,11 @@ class SearchLoop:
         """Go on until `budget` candidates are evaluated, failed ones included; return why it ended."""
         while True:
             if stop := self._should_stop():
-                for future in self._running:
-                    future.cancel()
+                self._running.cancel()
                 return stop
             self._promote(budget)
-            if self._waiting and self._may_start(self._waiting[0].number):
-                climb = self._waiting.popleft()
-                architecture = self._proposals[climb.number].architecture
-                self._running[self._submit(climb.number, climb.rung, architecture)] = climb
+            if self._waiting and self._running.may_start(self._waiting[0].subject):
+                self._running.start(self._waiting.popleft())
             elif self._may_propose(budget):
                 self._propose()
             elif self._running:
@@ -149,18 +133,12 @@ class SearchLoop:
                 log.info("trial %d %s", number, decision.reason)
                 del self._proposals[number]
             elif self._reached[number] == rung:
-                self._waiting.appendleft(_Climb(number, rung))
+                self._waiting.appendleft(Climb(number, rung))
 
     def _is_closed(self, budget: int) -> bool:
         """Return whether no other candidate will be proposed."""
         late = self._deadline is not None and time.time() >= self._deadline
         return bool(self._exhausted) or late or len(self._order) >= budget
-
-    def _may_start(self, number: int) -> bool:
-        """Return whether a trial may start now: one under suspicion only runs when nothing else does."""
-        if number in self._alone or any(climb.number in self._alone for climb in self._running.values()):
-            return not self._running
-        return len(self._running) < self._parallel
 
     def _next_may_be_told(self) -> bool:
         untold = len(self._order) - self._told
@@ -185,29 +163,16 @@ class SearchLoop:
         self._record.proposed(proposal)
         if proposal.verdict == "evaluate":
             self._enter(proposal)
-            self._waiting.append(_Climb(proposal.number, 0))
+            self._waiting.append(Climb(proposal.number, 0))
         else:
             log.info("trial %d skipped: %s", proposal.number, proposal.verdict)
 
     def _collect(self) -> None:
-        """Record every evaluation that has finished; wait for one, but not longer than `POLL_S`."""
-        done, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-        for future in done:
-            climb = self._running.pop(future)
-            number, rung = climb.number, climb.rung
-            try:
-                result = future.result()
-            except BrokenExecutor:
-                # The death of one process breaks off all evaluations; who caused it shows when each runs alone
-                self._deaths[number] += self._parallel == 1 or number in self._alone
-                self._alone.add(number)
-                if self._deaths[number] < DEATHS_ALLOWED:
-                    log.warning("trial %d: an evaluation process died; evaluating it again, alone", number)
-                    self._waiting.append(climb)
-                    continue
-                result = Evaluation(None, None, None, f"its process died {DEATHS_ALLOWED} times", 0.0)
-            self._alone.discard(number)
-            self._keep(number, rung, result)
+        """Record every evaluation that has finished; wait for one, but not for long."""
+        ended, again = self._running.collect()
+        self._waiting.extend(again)
+        for climb, result in ended:
+            self._keep(climb.subject, climb.rung, result)
 
     def _keep(self, number: int, rung: int, result: Evaluation) -> None:
         """Record what an evaluation gave."""
