@@ -1,0 +1,1 @@
+"""Tests. A package, since some installed packages bring a `tests` of their own, which would be found first."""
