@@ -177,6 +177,14 @@ class Client:
         """Ask a job to stop; raise `Conflict` if it has ended already."""
         return self._post(f"/v1/jobs/{_segment(job_id)}/cancel", None)
 
+    def finish_job(self, job_id: str, document: Mapping[str, Any] | None = None) -> Document:
+        """Have a job's front and a sample trained in full; raise `Conflict` if it has not ended."""
+        return self._post(f"/v1/jobs/{_segment(job_id)}/finish", document or {})
+
+    def fidelity(self, job_id: str) -> Document:
+        """Return how far the scores of a job can be trusted."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}/fidelity")
+
     def front(
         self, job_id: str, objectives: Sequence[str] | None = None, constraints: Sequence[str] | None = None
     ) -> Document:

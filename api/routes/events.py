@@ -17,8 +17,9 @@ from api.schemas.problem import documented
 from api.schemas.trial import TrialNews
 from api.services import ServicesDep, StoreDep
 from nas.errors import InvalidInput
-from nas.jobs.report import describe_job, describe_trial, progress_of, view_of
-from nas.store.records import EventRecord, JobState
+from nas.jobs.report import describe_job, describe_trial, progress_of
+from nas.jobs.view import view_of
+from nas.store.records import EventRecord
 from nas.store.store import Store
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"], dependencies=[Depends(refuse_unknown_query)])
@@ -88,7 +89,8 @@ def _next_batch(store: Store, job_id: str, position: int) -> _Batch:
     if not events:
         return _Batch([], position, job.state.is_final)
     last = events[-1]
-    ended = last.kind == "job" and JobState(last.data["state"]).is_final
+    # A job that has ended may be queued again, to be finished: only an end that nothing follows ends the stream
+    ended = job.state.is_final and len(events) < _AT_ONCE
     newest_by_subject = {event.data.get("number"): event for event in events}
     unique = sorted(newest_by_subject.values(), key=lambda event: event.sequence)
     return _Batch(_rendered(store, job_id, unique), last.sequence, ended)

@@ -1,4 +1,4 @@
-"""Jobs: submit, list, look, cancel."""
+"""Jobs: submit, list, look, cancel, finish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.inputs import DocumentDep, IdempotencyKeyDep, refuse_unknown_query, tak
 from api.schemas.job import JobPage, JobSummary
 from api.schemas.problem import documented
 from api.services import StoreDep
-from nas.jobs.catalogue import submit
+from nas.jobs.catalogue import finish, submit
 from nas.jobs.report import describe_job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_query)])
@@ -56,3 +56,17 @@ def look_at_job(job_id: str, store: StoreDep) -> dict[str, Any]:
 def cancel_job(job_id: str, store: StoreDep) -> dict[str, Any]:
     """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
     return describe_job(store, store.request_cancel(job_id))
+
+
+@router.post(
+    "/{job_id}/finish",
+    response_model=JobSummary,
+    responses=documented(404, 409, 413, 415, 422),
+    openapi_extra=takes("Finish"),
+)
+def finish_job(job_id: str, document: DocumentDep, store: StoreDep) -> dict[str, Any]:
+    """Train in full what a search has found: its front, the smallest, the largest, and a sample to judge it by.
+
+    The job is queued again, and afterwards is what its search made it. The same request twice is one.
+    """
+    return describe_job(store, finish(store, job_id, document))

@@ -9,12 +9,15 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from api.conditions import NOT_MODIFIED, PollDep
 from api.inputs import JSON, YAML, refuse_unknown_query
+from api.schemas.fidelity import Fidelity
 from api.schemas.problem import documented
 from api.schemas.trial import Front, TrialDetail, TrialPage
 from api.services import StoreDep
 from nas.documents import to_yaml
 from nas.jobs.delivery import config_of, weights_of
-from nas.jobs.report import describe_trial, front_of, trials_page, view_of
+from nas.jobs.fidelity_report import fidelity_of
+from nas.jobs.report import describe_trial, front_of, trials_page
+from nas.jobs.view import view_of
 from nas.store.records import TrialState
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[Depends(refuse_unknown_query)])
@@ -41,6 +44,15 @@ def front(
     response.headers.update(poll.headers)
     names = None if objectives is None else [name.strip() for name in objectives.split(",")]
     return front_of(store, poll.job, names, constraint)
+
+
+@router.get("/fidelity", response_model=Fidelity, responses=_NOT_MODIFIED_OR)
+def fidelity(poll: PollDep, store: StoreDep, response: Response) -> dict[str, Any] | Response:
+    """Return how far the scores of the job's search can be trusted, as trainings in full have shown."""
+    if poll.has_no_news:
+        return poll.not_modified()
+    response.headers.update(poll.headers)
+    return fidelity_of(store, poll.job)
 
 
 @router.get("/trials", response_model=TrialPage, responses=_NOT_MODIFIED_OR)
@@ -107,12 +119,13 @@ _WEIGHTS: dict[int | str, dict[str, Any]] = {
 
 @router.get("/trials/{number}/weights", responses=_WEIGHTS | documented(404, 422), response_class=Response)
 def download_weights(job_id: str, number: Number, store: StoreDep) -> Response:
-    """Download the weights that the trial was trained to."""
+    """Download the weights that the configuration promises: of the training in full, where there was one."""
     trial = store.trial(job_id, number)
+    content, sha256 = weights_of(store, store.job(job_id), trial)
     return Response(
-        weights_of(store, store.job(job_id), trial),
+        content,
         media_type="application/octet-stream",
-        headers=_as_file(f"{trial.architecture_id}.safetensors") | {"ETag": f'"{trial.weights_sha256}"'},
+        headers=_as_file(f"{trial.architecture_id}.safetensors") | {"ETag": f'"{sha256}"'},
     )
 
 

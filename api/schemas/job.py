@@ -18,6 +18,9 @@ class Objective(Answer):
     label: str
     direction: Literal["minimize", "maximize"]
     unit: str
+    label_of_quality: Literal["proxy"] | None = Field(
+        description="Of a quality: after which training the trials' figures of it are; null for a cost."
+    )
 
 
 class Limit(Answer):
@@ -51,6 +54,32 @@ class Skipped(Answer):
     over_limit: int
 
 
+class FinishProgress(Answer):
+    """How far the trainings in full are."""
+
+    steps: int
+    trainings: int
+    complete: int
+    running: int
+    failed: int
+
+
+class SearchEnd(Answer):
+    """How the search of a job ended."""
+
+    state: Literal["succeeded", "failed", "cancelled"]
+    reason: str | None
+
+
+class FinishAnswer(Answer):
+    """What is trained in full."""
+
+    steps: int | None = None
+    seeds: int
+    members: int
+    sample: int
+
+
 class Progress(Answer):
     """How far a job has come."""
 
@@ -65,6 +94,7 @@ class Progress(Answer):
         description="0 to 1, between the job's reference point and its ideal; null before the first trial."
     )
     time_left_s: float | None
+    finish: FinishProgress | None = Field(description="Null where nobody asked for trainings in full.")
 
 
 class Reference(Answer):
@@ -81,6 +111,7 @@ class JobLinks(Answer):
     front: str
     trials: str
     events: str
+    fidelity: str
     page: str = Field(description="The dashboard's page.")
 
 
@@ -106,6 +137,8 @@ class JobSummary(Answer):
     budget: BudgetAnswer
     progress: Progress
     reference: Reference | None
+    search_ended: SearchEnd | None = Field(description="Null while the search goes on.")
+    finish: FinishAnswer | None = Field(description="Null where nobody asked for trainings in full.")
     document: JobDocument
     links: JobLinks
 

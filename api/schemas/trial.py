@@ -28,6 +28,17 @@ class Rung(Answer):
     metrics: dict[str, int | float]
 
 
+class Quality(Answer):
+    """What a candidate was scored, and after which training: of several seeds the mean."""
+
+    label: Literal["proxy", "trained", "tested"]
+    split: Literal["validation", "test"]
+    steps: int | None = Field(description="Of the training; null for a trial that was stopped, see its rungs.")
+    seeds: int
+    metrics: dict[str, float]
+    deviations: dict[str, float] | None = Field(description="Standard deviations between seeds; null of one.")
+
+
 class Trial(Answer):
     """The record of one candidate in a job."""
 
@@ -46,6 +57,7 @@ class Trial(Answer):
     quality_label: Literal["proxy"] | None = Field(
         description="What the quality was measured after: a short training; null where there is no quality."
     )
+    qualities: list[Quality] = Field(description="The same after a search's training, and after training in full.")
     duration_s: float | None
     started_at: datetime
     finished_at: datetime | None

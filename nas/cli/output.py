@@ -114,7 +114,8 @@ def front_table(front: Mapping[str, Any]) -> Table:
 
 def _heading(objective: Mapping[str, Any]) -> str:
     name = str(objective["name"]).replace("@", "\n@")  # a narrow column
-    return f"{name}{' ↑' if objective['direction'] == 'maximize' else ''}"
+    label = f"\n({objective['label_of_quality']})" if objective.get("label_of_quality") else ""
+    return f"{name}{' ↑' if objective['direction'] == 'maximize' else ''}{label}"
 
 
 def architecture_text(architecture: Mapping[str, Any]) -> str:

@@ -71,6 +71,10 @@ def progress_text(progress: Mapping[str, Any]) -> str:
         parts.append(f"stopped early {progress['stopped']}")
     if progress["failed"]:
         parts.append(f"failed {progress['failed']}")
+    finish = progress["finish"]
+    if finish is not None:
+        failed = f", {finish['failed']} failed" if finish["failed"] else ""
+        return ", ".join([*parts, f"trained in full {finish['complete']}/{finish['trainings']}{failed}"])
     return ", ".join([*parts, f"{duration_text(progress['time_left_s'])} left"])
 
 

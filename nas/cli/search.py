@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.fidelity import print_report
 from nas.cli.options import (
     DEFAULT_DATABASE,
     DatabaseOption,
@@ -56,6 +57,7 @@ def search(
     `nas serve` on that database, and a job that Ctrl-C stopped goes on with `nas worker`.
     """
     from nas.jobs.catalogue import submit
+    from nas.jobs.fidelity_report import fidelity_of
     from nas.jobs.report import describe_job, front_of
     from nas.store.records import JobState
 
@@ -69,10 +71,13 @@ def search(
         job = _run(store, job, processes, stop)
         front = front_of(store, job)
         if as_json:
-            print_json({"job": describe_job(store, job), "front": front})
+            print_json({"job": describe_job(store, job), "front": front, "fidelity": fidelity_of(store, job)})
         elif front["members"]:
             print_table(front_table(front))
             _name_knee(front, job.id)
+        if not as_json and job.finish is not None:
+            print()
+            print_report(fidelity_of(store, job))
         if out is not None:
             with writing("out", out, "a folder that files can be written in"):
                 _write_front(store, job, front, out)
@@ -149,5 +154,5 @@ def _write_front(store: Store, job: JobRecord, front: dict[str, Any], folder: Pa
         trial = store.trial(job.id, member["number"])
         stem = f"trial-{trial.number}"
         (folder / f"{stem}.yaml").write_text(to_yaml(config_of(store, job, trial, None)))
-        (folder / f"{stem}.safetensors").write_bytes(weights_of(store, job, trial))
+        (folder / f"{stem}.safetensors").write_bytes(weights_of(store, job, trial)[0])
     note(f"Wrote {folder}: front.json, and configuration and weights of {len(front['members'])} trials.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.costs import COST_NAMES, Bounds, Limit
 from nas.costs.bounds import PEAK
+from nas.documents import validate
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
 from nas.latency.bench import PROTOCOL
@@ -15,6 +16,7 @@ from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
 from nas.quality.tasks import TASKS
+from nas.search.finish import Finish
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
 from nas.space import SearchSpace
@@ -40,6 +42,19 @@ def submit(store: Store, document: Any, idempotency_key: str | None = None) -> t
     info = dataset_info(spec.task.dataset)
     store.put_dataset(info.name, info.version, info.sha256, info.to_dict())
     return store.add_job(spec.name, resolved, idempotency_key)
+
+
+def finish(store: Store, job_id: str, document: Any) -> JobRecord:
+    """Ask for a job that has ended to be finished: the front and a sample trained in full, as `document` says.
+
+    Raises `NotFound`, `InvalidInput` for the document, `Conflict` where no candidate was evaluated, `IllegalMove`
+    for a job that has not ended.
+    """
+    asked = validate(Finish, document)
+    counts = store.counts(store.job(job_id).id)
+    if not counts.complete:
+        raise Conflict(f"The job {job_id} has no complete trial: there is nothing to train in full.")
+    return store.request_finish(job_id, asked.model_dump(mode="json"))
 
 
 def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:

@@ -9,31 +9,33 @@ from nas.costs import COST_NAMES
 from nas.errors import Conflict, NotFound
 from nas.export.config import config_document
 from nas.jobs.context import quality_metrics
-from nas.jobs.report import QUALITY_LABEL
+from nas.jobs.trained import PROXY, TESTED, TRAINED, best_of
 from nas.search.job import JobSpec
-from nas.store.records import JobRecord, TrialRecord, TrialState
+from nas.store.records import JobRecord, RetrainingRecord, TrialRecord, TrialState
 from nas.store.store import Store
 
 
 def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | None) -> dict[str, Any]:
     """Return the configuration document of a trial; with `base_url` it says where its weights are.
 
-    Raises `Conflict` for a trial that was not evaluated: it has nothing to promise.
+    Of an architecture that was trained in full it promises what that training came to: of all seeds the best on
+    validation, scored on test. Raises `Conflict` for a trial that was not evaluated: it has nothing to promise.
     """
-    if trial.state is not TrialState.COMPLETE:
+    trained = best_of(job, trial.number, store.retrainings(job.id))
+    if trial.state is not TrialState.COMPLETE and trained is None:
         raise Conflict(
-            f"Trial {trial.number} of job {job.id} is {trial.state}: only a complete trial has a configuration."
+            f"Trial {trial.number} of job {job.id} is {trial.state}: only a complete trial, or one that was trained "
+            "in full, has a configuration."
         )
     spec = JobSpec.from_document(job.document["spec"])
     metrics = trial.metrics
+    weights_sha256 = trial.weights_sha256 if trained is None else trained.weights_sha256
+    plan, made = spec.task.training.model_dump(mode="json"), trial.training
+    if trained is not None:
+        plan, made = {**plan, "steps": trained.key.steps}, trained.training
     parts: dict[str, Any] = {
         "costs": {name: metrics[name] for name in COST_NAMES if name in metrics},
-        "quality": {
-            "metric": spec.task.metric,
-            "label": QUALITY_LABEL,
-            "split": "validation",
-            "metrics": {name: metrics[name] for name in quality_metrics(job.document) if name in metrics},
-        },
+        "quality": _quality(spec.task.metric, quality_metrics(job.document), trial, trained),
         "latency": {
             device: {
                 "latency_ms": metrics[f"latency_ms@{device}"],
@@ -46,8 +48,8 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
         },
         "dataset": {name: job.document["dataset"][name] for name in ("name", "version", "sha256")},
         "training": {
-            "plan": spec.task.training.model_dump(mode="json"),
-            "seed": spec.seed,
+            "plan": plan,
+            "seed": spec.seed if trained is None else trained.key.seed,
             "input_length": spec.workload.input_length,
             "output_length": spec.workload.output_length,
         },
@@ -55,13 +57,13 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             "job": job.id,
             "trial": trial.number,
             "search_space": job.document["search_space"]["name"],
-            **(trial.training or {}).get("software", {}),
+            **(made or {}).get("software", {}),
         },
     }
-    if trial.weights_sha256 is not None:
+    if weights_sha256 is not None:
         parts["weights"] = {
-            "sha256": trial.weights_sha256,
-            "size_bytes": len(store.artifact(trial.weights_sha256)),
+            "sha256": weights_sha256,
+            "size_bytes": len(store.artifact(weights_sha256)),
         }
         if base_url is not None:
             href = f"{base_url.rstrip('/')}/v1/jobs/{job.id}/trials/{trial.number}/weights"
@@ -69,8 +71,27 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
     return config_document(Architecture.from_dict(trial.architecture), spec.workload, parts)
 
 
-def weights_of(store: Store, job: JobRecord, trial: TrialRecord) -> bytes:
-    """Return the trained weights of a trial as safetensors bytes; raise `NotFound` where there are none."""
-    if trial.weights_sha256 is None:
+def _quality(
+    metric: str, names: tuple[str, ...], trial: TrialRecord, trained: RetrainingRecord | None
+) -> dict[str, Any]:
+    """Return what the delivered weights were scored, with the label of that score."""
+    if trained is not None and trained.test_metrics is not None:
+        label, split, found = TESTED, "test", trained.test_metrics
+    elif trained is not None:
+        label, split, found = TRAINED, "validation", trained.scores[-1]["metrics"]
+    else:
+        label, split, found = PROXY, "validation", trial.metrics
+    metrics = {name: found[name] for name in names if name in found}
+    return {"metric": metric, "label": label, "split": split, "metrics": metrics}
+
+
+def weights_of(store: Store, job: JobRecord, trial: TrialRecord) -> tuple[bytes, str]:
+    """Return the weights that a trial's configuration promises, as safetensors bytes, and their SHA-256.
+
+    Raises `NotFound` where there are none.
+    """
+    trained = best_of(job, trial.number, store.retrainings(job.id))
+    sha256 = trial.weights_sha256 if trained is None else trained.weights_sha256
+    if sha256 is None:
         raise NotFound(f"Trial {trial.number} of job {job.id} is {trial.state} and has no weights.")
-    return store.artifact(trial.weights_sha256)
+    return store.artifact(sha256), sha256

@@ -25,6 +25,8 @@ from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import load_dataset
+from nas.quality.head_confidence import head_confidence
+from nas.quality.score import score_weights
 from nas.quality.training import TrainingPlan, Trunk
 from nas.search.evaluation import Evaluation
 from nas.workload import Workload
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 TRUNKS = "trunks"
 TRUNK_DAYS = 7
+NOT_OF_TRUNK = ("steps", "goes_on", "in_full")
+"""Of an assignment, what changes no bit of the trunk."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Assignment:
     """Of the training whose score is asked for."""
     goes_on: bool = False
     """Whether a longer training may follow: then the trunk stays."""
+    in_full: bool = False
+    """Whether this is no search any more: the confidence of the heads is told, and the test split is scored at last."""
 
 
 def evaluate(assignment: Assignment) -> Evaluation:
@@ -68,17 +74,24 @@ def evaluate(assignment: Assignment) -> Evaluation:
             )
         plan = validate(TrainingPlan, assignment.training)
         checkpoint = trunk_file(assignment)
+        architecture = Architecture.from_dict(assignment.architecture)
+        workload = validate(Workload, assignment.workload)
         trunk = Trunk(
-            Architecture.from_dict(assignment.architecture),
+            architecture,
             dataset,
             plan,
-            workload=validate(Workload, assignment.workload),
+            workload=workload,
             seed=assignment.seed,
             first_rung=assignment.first_rung,
             checkpoint=checkpoint,
             for_steps=assignment.steps,
         )
         result = trunk.score_at(assignment.steps)
+        confidence, test_metrics = None, None
+        if assignment.in_full:
+            confidence = head_confidence(architecture, dataset, workload, assignment.seed)
+            if not assignment.goes_on:
+                test_metrics = score_weights(architecture, result.state, dataset, "test", workload)
         if not assignment.goes_on:
             checkpoint.unlink(missing_ok=True)
     except Exception as error:
@@ -86,15 +99,17 @@ def evaluate(assignment: Assignment) -> Evaluation:
         duration_s = time.perf_counter() - started
         return Evaluation(None, None, None, f"{type(error).__name__}: {error}", duration_s)
     training = {
-        "label": result.label,
+        "label": "trained" if assignment.in_full and not assignment.goes_on else result.label,
         "software": software(),
         "steps": result.steps,
         "steps_taken": result.steps_taken,
         "cpu_s": result.cpu_s,
         "history": [[step, loss] for step, loss in result.history],
     }
+    if assignment.in_full:
+        training["head_confidence"] = confidence
     weights = weights_to_bytes(result.state)
-    return Evaluation(dict(result.metrics), training, weights, None, time.perf_counter() - started)
+    return Evaluation(dict(result.metrics), training, weights, None, time.perf_counter() - started, test_metrics)
 
 
 def trunk_file(assignment: Assignment) -> Path:
@@ -102,7 +117,7 @@ def trunk_file(assignment: Assignment) -> Path:
 
     Whoever trains the same on this machine goes on there: another worker after a kill, or another rung.
     """
-    trained = {name: value for name, value in asdict(assignment).items() if name not in ("steps", "goes_on")}
+    trained = {name: value for name, value in asdict(assignment).items() if name not in NOT_OF_TRUNK}
     digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()
     return cache_directory() / TRUNKS / f"{digest[:32]}.safetensors"
 

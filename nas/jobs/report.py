@@ -2,105 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
 from typing import Any
 
-import numpy as np
-
-from nas.errors import InvalidInput
-from nas.jobs.context import job_metrics
-from nas.search.front import Values, front_rows, hypervolume, knee
+from nas.jobs.finish_plan import finish_progress
+from nas.jobs.trained import PROXY, best_of, qualities
+from nas.jobs.view import View, view_of
 from nas.search.job import JobSpec
-from nas.search.objectives import Constraint, MetricInfo, known_metric, parse_constraint
-from nas.store.records import JobRecord, JobState, TrialRecord, TrialState, TrialSummary
+from nas.search.objectives import Constraint, MetricInfo
+from nas.store.records import JobRecord, JobState, TrialRecord, TrialState
 from nas.store.store import Store
-
-QUALITY_LABEL = "proxy"
-VIEWS_KEPT = 64
-
-
-@dataclass(frozen=True)
-class View:
-    """A job's trials ranked under some objectives and limits."""
-
-    objectives: tuple[MetricInfo, ...]
-    constraints: tuple[Constraint, ...]
-    trials: tuple[TrialSummary, ...]
-    front: tuple[int, ...]
-    """Trial numbers of the non-dominated feasible trials, best in the last objective first."""
-    knee: int | None
-    hypervolume: float | None
-    """0 to 1; None before the first evaluated trial, or where the job has no reference for these objectives."""
-
-
-_views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
-_lock = Lock()
-
-
-def view_of(
-    store: Store, job: JobRecord, objectives: list[str] | None = None, constraints: list[str] | None = None
-) -> View:
-    """Return the job's trials ranked, by its own objectives and limits unless others are given.
-
-    Raises `InvalidInput` where an objective or limit names a metric that the job's trials don't have.
-    """
-    spec = JobSpec.from_document(job.document["spec"])
-    metrics = job_metrics(spec, job.document)
-    chosen = tuple(
-        known_metric(name, f"objectives[{i}]", metrics)
-        for i, name in enumerate(spec.objectives if objectives is None else objectives)
-    )
-    if not 1 <= len(chosen) <= 4:
-        raise InvalidInput.of("objectives", len(chosen), "1 to 4 metrics", "name them, separated by commas")
-    limits = tuple(
-        parse_constraint(text, f"constraint[{i}]", metrics)
-        for i, text in enumerate(spec.constraints if constraints is None else constraints)
-    )
-    key = (store.address, job.id, store.last_sequence(job.id), job.reference is None, chosen, limits)
-    with _lock:
-        if key in _views:
-            _views.move_to_end(key)
-            return _views[key]
-    view = _rank(chosen, limits, tuple(store.trial_summaries(job.id)), job.reference)
-    with _lock:
-        _views[key] = view
-        while len(_views) > VIEWS_KEPT:
-            _views.popitem(last=False)
-    return view
-
-
-def _rank(
-    objectives: tuple[MetricInfo, ...],
-    constraints: tuple[Constraint, ...],
-    trials: tuple[TrialSummary, ...],
-    reference: dict[str, Any] | None,
-) -> View:
-    eligible = [
-        t for t in trials if t.state is TrialState.COMPLETE and all(c.violation(t.metrics) == 0 for c in constraints)
-    ]
-    values: Values = np.array([[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64).reshape(
-        len(eligible), len(objectives)
-    )
-    maximise = [o.direction == "maximize" for o in objectives]
-    members = front_rows(values, maximise)
-    members.sort(key=lambda row: (values[row, -1] * (-1 if maximise[-1] else 1), eligible[row].number))
-    at_knee = knee(values, maximise)
-    volume = None
-    if eligible and reference and all(o.name in reference["point"] for o in objectives):
-        point = [reference["point"][o.name] for o in objectives]
-        ideal = [reference["ideal"][o.name] for o in objectives]
-        volume = hypervolume(values, maximise, point, ideal)
-    return View(
-        objectives,
-        constraints,
-        trials,
-        tuple(eligible[row].number for row in members),
-        None if at_knee is None else eligible[at_knee].number,
-        volume,
-    )
 
 
 def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
@@ -128,12 +39,15 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "budget": {"trials": spec.budget.trials, "hours": spec.budget.hours},
         "progress": progress_of(store, job, view),
         "reference": job.reference,
+        "search_ended": job.search_ended,
+        "finish": job.finish,
         "document": job.document["spec"],
         "links": {
             "self": base,
             "front": f"{base}/front",
             "trials": f"{base}/trials",
             "events": f"{base}/events",
+            "fidelity": f"{base}/fidelity",
             "page": f"/jobs/{job.id}",
         },
     }
@@ -155,13 +69,15 @@ def progress_of(store: Store, job: JobRecord, view: View | None = None) -> dict[
         "front_size": len(view.front),
         "hypervolume": view.hypervolume,
         "time_left_s": _time_left_s(job, evaluated, budget),
+        "finish": finish_progress(job, view),
     }
 
 
 def _time_left_s(job: JobRecord, evaluated: int, budget: int) -> float | None:
     if job.state.is_final:
         return 0.0
-    if job.state is not JobState.RUNNING or job.started_at is None or not evaluated:
+    searching = job.state is JobState.RUNNING and job.search_ended is None
+    if not searching or job.started_at is None or not evaluated:
         return None
     elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds()
     left_s = elapsed_s / evaluated * (budget - evaluated)
@@ -207,6 +123,8 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
     known = [c for c in view.constraints if c.metric in trial.metrics]
     violations = {c.text: c.violation(trial.metrics) for c in known if c.violation(trial.metrics) > 0}
     complete = trial.state is TrialState.COMPLETE
+    trained = best_of(job, trial.number, view.retrainings)
+    has_config, has_weights = complete or trained is not None, bool(trial.weights_sha256 or trained)
     return {
         "number": trial.number,
         "state": str(trial.state),
@@ -218,25 +136,32 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
         "violations": violations,
         "feasible": not violations,
         "on_front": trial.number in view.front,
-        "quality_label": QUALITY_LABEL if complete or trial.state is TrialState.STOPPED else None,
+        "quality_label": PROXY if complete or trial.state is TrialState.STOPPED else None,
+        "qualities": qualities(job, trial, view.retrainings),
         "duration_s": trial.duration_s,
         "started_at": _text(trial.started_at),
         "finished_at": _text(trial.finished_at),
         "error": trial.error,
         "rungs": (trial.training or {}).get("rungs", []),
         "stop_reason": (trial.training or {}).get("stopped"),
-        "has_weights": trial.weights_sha256 is not None,
+        "has_weights": has_weights,
         "links": {
             "self": base,
-            "config_yaml": f"{base}/config?format=yaml" if complete else None,
-            "config_json": f"{base}/config?format=json" if complete else None,
-            "weights": f"{base}/weights" if trial.weights_sha256 else None,
+            "config_yaml": f"{base}/config?format=yaml" if has_config else None,
+            "config_json": f"{base}/config?format=json" if has_config else None,
+            "weights": f"{base}/weights" if has_weights else None,
         },
     }
 
 
 def _describe_objective(info: MetricInfo) -> dict[str, Any]:
-    return {"name": info.name, "label": info.label, "direction": info.direction, "unit": info.unit}
+    return {
+        "name": info.name,
+        "label": info.label,
+        "direction": info.direction,
+        "unit": info.unit,
+        "label_of_quality": None if info.known_before_training else PROXY,
+    }
 
 
 def _describe_constraint(c: Constraint) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from typing import Any
 
 from nas.architecture import Architecture
 from nas.errors import LeaseLost, PocketformerError, StoreUnavailable
+from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import reference_of
 from nas.jobs.context import JobContext
 from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
-from nas.quality.datasets import dataset_info
+from nas.jobs.finishing import Finishing
+from nas.quality.datasets import DatasetInfo, dataset_info
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
 from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
+from nas.store.jobs import finished_reason
 from nas.store.records import (
     JobRecord,
     JobState,
@@ -86,8 +89,11 @@ class Worker:
         lease = _Lease(self._store, job, self._lease_s, stop)
         lease.start()
         try:
-            reason = self._search(job, processes, lease)
-            self._end(job, reason)
+            context = JobContext.load(self._store, job.document)
+            if job.search_ended is None:
+                job = self._end_search(job, context, self._search(job, context, processes, lease))
+            if job.search_ended is not None and not job.state.is_final:
+                self._finish(job, context, processes, lease)
         except LeaseLost as error:
             log.warning("job %s: %s", job.id, error)
         except StoreUnavailable:
@@ -97,22 +103,25 @@ class Worker:
             known = isinstance(error, PocketformerError)
             text = str(error) if known else f"{type(error).__name__}: {error}"
             try:
-                self._store.finish_job(job.id, job.lease_token, JobState.FAILED, text)
+                self._fail(job, text)
             except LeaseLost as lost:
                 log.warning("job %s: %s", job.id, lost)
         finally:
             lease.end()
             processes.close()
 
-    def _search(self, job: JobRecord, processes: EvaluationProcesses, lease: _Lease) -> str:
-        context = JobContext.load(self._store, job.document)
+    def _fail(self, job: JobRecord, error: str) -> None:
+        """End a job that can't go on; what its search came to stands, if it was over."""
+        ended = self._store.job(job.id).search_ended
+        if ended is None:
+            self._store.finish_job(job.id, job.lease_token, JobState.FAILED, error)
+        else:
+            reason = finished_reason(ended, f"failed: {error}")
+            self._store.finish_job(job.id, job.lease_token, JobState(ended["state"]), reason)
+
+    def _search(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str:
         spec = context.spec
-        info = dataset_info(spec.task.dataset)
-        if info.sha256 != context.dataset_sha256:
-            raise PocketformerError(
-                f"the dataset {info.name} of this worker ({info.version}) has sha256 {info.sha256}, the job was "
-                f"submitted with {context.dataset_sha256}: install the same release of the package that carries it"
-            )
+        info = _checked_dataset(context)
         if job.reference is None:
             reference = reference_of(context, info)
             self._store.set_reference(job.id, job.lease_token, reference)
@@ -123,17 +132,7 @@ class Worker:
         ladder = spec.ladder
 
         def assignment(architecture: Architecture, rung: int) -> Assignment:
-            return Assignment(
-                architecture.to_dict(),
-                spec.task.dataset,
-                context.dataset_sha256,
-                spec.task.training.model_dump(mode="json"),
-                spec.workload.model_dump(mode="json"),
-                spec.seed,
-                first_rung=ladder.steps[0],
-                steps=ladder.steps[rung],
-                goes_on=rung < ladder.last,
-            )
+            return assignment_of(context, architecture.to_dict(), ladder, rung)
 
         def submit(number: int, rung: int, architecture: Architecture) -> Future[Evaluation]:
             log.info("trial %d: evaluating %s over %d steps", number, architecture.id, ladder.steps[rung])
@@ -152,19 +151,37 @@ class Worker:
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 
-    def _end(self, job: JobRecord, reason: str) -> None:
+    def _end_search(self, job: JobRecord, context: JobContext, reason: str) -> JobRecord:
+        """Record how the search ended; a job that asks to be finished goes on, and is returned so."""
         if reason == LOST:
             raise LeaseLost
         if reason == STOPPED:
             self._store.release_job(job.id, job.lease_token)
-            return
+            return job
         state = JobState.CANCELLED if reason == CANCELLED else JobState.SUCCEEDED
         if state is JobState.SUCCEEDED and not self._store.counts(job.id).complete:
             failed = self._store.trials(job.id, limit=1, state=TrialState.FAILED)
             state = JobState.FAILED
             reason = f"no candidate was evaluated: {failed[0].error if failed else reason}"
-        self._store.finish_job(job.id, job.lease_token, state, reason)
-        log.info("job %s %s: %s", job.id, state, reason)
+        log.info("the search of job %s %s: %s", job.id, state, reason)
+        if state is JobState.SUCCEEDED and context.spec.finish is not None:
+            return self._store.end_search(job.id, job.lease_token, reason, context.spec.finish.model_dump(mode="json"))
+        return self._store.finish_job(job.id, job.lease_token, state, reason)
+
+    def _finish(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> None:
+        """Train in full what the job's plan says, and end the job as its search ended."""
+        _checked_dataset(context)
+        finishing = Finishing(self._store, job, context, processes.submit, self.processes, lease.stop_reason)
+        stopped = finishing.run()
+        if stopped == LOST:
+            raise LeaseLost
+        if stopped == STOPPED:
+            self._store.release_job(job.id, job.lease_token)
+            return
+        assert job.search_ended is not None
+        reason = finished_reason(job.search_ended, stopped or finishing.outcome())
+        self._store.finish_job(job.id, job.lease_token, JobState(job.search_ended["state"]), reason)
+        log.info("job %s ended: %s", job.id, reason)
 
 
 class _Recorder:
@@ -257,6 +274,17 @@ class _Lease:
                 continue
             if job.cancel_requested:
                 self._reason = CANCELLED
+
+
+def _checked_dataset(context: JobContext) -> DatasetInfo:
+    """Return the facts about the job's dataset; raise `PocketformerError` where this worker has another one."""
+    info = dataset_info(context.spec.task.dataset)
+    if info.sha256 != context.dataset_sha256:
+        raise PocketformerError(
+            f"the dataset {info.name} of this worker ({info.version}) has sha256 {info.sha256}, the job was "
+            f"submitted with {context.dataset_sha256}: install the same release of the package that carries it"
+        )
+    return info
 
 
 def _recorded(trial: TrialRecord) -> RecordedTrial:

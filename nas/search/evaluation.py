@@ -17,3 +17,5 @@ class Evaluation:
     weights: bytes | None
     error: str | None
     duration_s: float
+    test_metrics: Mapping[str, float] | None = None
+    """On the test split, where that was asked for: never by a search."""

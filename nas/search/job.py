@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 from nas.quality.training import TrainingPlan
+from nas.search.finish import LONGER, Finish
 from nas.search.promotion import Ladder
 from nas.search.samplers import SAMPLERS
 from nas.workload import Workload
@@ -55,7 +56,9 @@ class JobSpec(StrictModel):
     constraints: Names = ()
     budget: Budget
     promotion: Promotion | None = None
-    """Without it every candidate is trained in full."""
+    """Without it every candidate is trained for all of `task.training.steps`."""
+    finish: Finish | None = None
+    """Whether the job goes on with full trainings after its search; `nas jobs finish` asks for them later."""
     sampler: str = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
@@ -80,6 +83,11 @@ class JobSpec(StrictModel):
         if climb is None:
             return Ladder((steps,))
         return Ladder.of(steps, climb.rungs, climb.cohort, climb.reduction)
+
+    def finish_ladder(self, finish: Finish) -> Ladder:
+        """The rungs of a training in full: those that candidates were scored on, and the end."""
+        steps = finish.steps or LONGER * self.task.training.steps
+        return Ladder((*(rung for rung in self.ladder.steps if rung < steps), steps))
 
     @classmethod
     def from_document(cls, document: Any) -> JobSpec:

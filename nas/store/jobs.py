@@ -16,6 +16,7 @@ from nas.store.database import Database, Section, insert_unless_there
 from nas.store.events import add_event
 from nas.store.leases import lease_end, lock_held_job, lock_job
 from nas.store.records import JobRecord, JobState, check_job_move
+from nas.store.retrainings import fail_running_retrainings
 from nas.store.tables import jobs
 from nas.store.trials import fail_running_trials
 from nas.store.values import LARGEST_SEQUENCE, check_limit, mended_text, plain, plain_text, within_range
@@ -63,20 +64,54 @@ class Jobs(Section):
     def request_cancel(self, job_id: str) -> JobRecord:
         """Cancel a queued job at once; ask the worker of a running one to end it.
 
-        Raises `NotFound`, and `IllegalMove` when the job has ended.
+        A job that was to be finished goes back to how its search ended. Raises `NotFound`, and `IllegalMove` when
+        the job has ended.
         """
         with self._database.write() as connection:
             row = lock_job(connection, job_id)
-            check_job_move(JobState(row.state), JobState.CANCELLED)
+            if JobState(row.state).is_final:
+                raise IllegalMove(f"The job {job_id} is {row.state}: only one that waits or runs can be cancelled.")
             if row.state == JobState.RUNNING and row.cancel_requested:
                 return _record(row)
             changes: dict[str, Any] = {"cancel_requested": True}
             if row.state == JobState.QUEUED:
+                ended = row.search_ended
+                state = JobState(ended["state"]) if ended else JobState.CANCELLED
+                check_job_move(JobState(row.state), state)
                 changes |= {
-                    "state": JobState.CANCELLED,
-                    "reason": "cancelled before it started",
+                    "state": state,
+                    "reason": finished_reason(ended, "cancelled") if ended else "cancelled before it started",
                     "finished_at": Database.now(connection),
                 }
+            row = _changed(connection, job_id, changes)
+            _add_job_event(connection, row)
+            return _record(row)
+
+    def request_finish(self, job_id: str, finish: dict[str, Any]) -> JobRecord:
+        """Queue a job that has ended, so that its architectures are trained in full as `finish` says.
+
+        A job that is at it, or is to be, with the same `finish` stays as it is. Raises `NotFound`, `InvalidInput`,
+        and `IllegalMove` for a job whose search goes on, or that is being finished in another way.
+        """
+        finish = plain(finish, "finish")
+        with self._database.write() as connection:
+            row = lock_job(connection, job_id)
+            state = JobState(row.state)
+            if not state.is_final:
+                if row.search_ended is not None and row.finish == finish:
+                    return _record(row)
+                what = "being finished in another way" if row.search_ended is not None else f"{state}"
+                raise IllegalMove(f"The job {job_id} is {what}: it can be finished when it has ended.")
+            check_job_move(state, JobState.QUEUED)
+            changes = {
+                "state": JobState.QUEUED,
+                "finish": finish,
+                # Jobs of the first release ended without a word about their search
+                "search_ended": row.search_ended or {"state": row.state, "reason": row.reason},
+                "cancel_requested": False,
+                "reason": None,
+                "finished_at": None,
+            }
             row = _changed(connection, job_id, changes)
             _add_job_event(connection, row)
             return _record(row)
@@ -116,8 +151,23 @@ class Jobs(Section):
             lock_held_job(connection, job_id, token)
             _changed(connection, job_id, {"reference": reference})
 
+    def end_search(self, job_id: str, token: int, reason: str, finish: dict[str, Any]) -> JobRecord:
+        """Record that the search of a running job succeeded, and that the job goes on to be finished.
+
+        Raises `LeaseLost`, `NotFound`, `InvalidInput`.
+        """
+        changes = {
+            "search_ended": {"state": JobState.SUCCEEDED, "reason": mended_text(reason)},
+            "finish": plain(finish, "finish"),
+        }
+        with self._database.write() as connection:
+            lock_held_job(connection, job_id, token)
+            row = _changed(connection, job_id, changes)
+            _add_job_event(connection, row)
+            return _record(row)
+
     def finish_job(self, job_id: str, token: int, state: JobState, reason: str | None) -> JobRecord:
-        """End a running job. A trial that still runs is failed with it, in the same transaction.
+        """End a running job. What still runs of it is failed with it, in the same transaction.
 
         Raises `IllegalMove` for a state that is no end, `LeaseLost`, `NotFound`.
         """
@@ -127,11 +177,13 @@ class Jobs(Section):
             row = lock_held_job(connection, job_id, token)
             check_job_move(JobState(row.state), state)
             fail_running_trials(connection, job_id, f"the job ended ({state}) while this trial was running")
+            fail_running_retrainings(connection, job_id, f"the job ended ({state}) while this was running")
             changes = {
                 "state": state,
                 "reason": mended_text(reason),
                 "finished_at": Database.now(connection),
                 "lease_expires_at": None,
+                "search_ended": row.search_ended or {"state": state, "reason": mended_text(reason)},
             }
             row = _changed(connection, job_id, changes)
             _add_job_event(connection, row)
@@ -173,6 +225,11 @@ class Jobs(Section):
         with self._database.read() as connection:
             found = {row.state: row.jobs for row in connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
+
+
+def finished_reason(search_ended: dict[str, Any], end: str) -> str:
+    """Return why a job ended whose architectures were to be trained in full: how its search did, and that."""
+    return f"{search_ended['reason'] or search_ended['state']}; finishing it: {end}"
 
 
 def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:

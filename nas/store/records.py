@@ -26,17 +26,19 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows this state."""
-        return not JOB_MOVES[self]
+        """Whether nothing follows this state, unless a person asks for the job to be finished."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    # Queued → succeeded, failed: a search that has ended so was to be finished, and no longer is.
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED}),
     # running → running: another worker took a job whose lease had run out.
     JobState.RUNNING: frozenset({JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    # Ended → queued: its architectures are to be trained in full, see `Jobs.request_finish`.
+    JobState.SUCCEEDED: frozenset({JobState.QUEUED}),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
 }
 
 
@@ -114,6 +116,10 @@ class JobRecord:
     lease_expires_at: datetime | None
     reference: dict[str, Any] | None
     """What the hypervolume of the job is measured against, fixed by the worker."""
+    search_ended: dict[str, Any] | None
+    """How the search ended, `state` and `reason`; None while it goes on."""
+    finish: dict[str, Any] | None
+    """How the job's architectures are to be trained in full; None while nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,63 @@ class TrialCounts:
     failed: int
     duplicate: int
     over_limit: int
+
+
+class RetrainingState(StrEnum):
+    """Where a retraining stands."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RetrainingKey:
+    """Which retraining of a job: an architecture, how long it is trained, under which seed."""
+
+    trial: int
+    """The number of the trial that the architecture is of."""
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class RetrainingRecord:
+    """The training of one architecture in full, after the search, as it stood when it was read."""
+
+    key: RetrainingKey
+    state: RetrainingState
+    scores: tuple[dict[str, Any], ...]
+    """`steps` and the `metrics` on validation after them, in the order of the steps; the last are those of the key."""
+    test_metrics: dict[str, float] | None
+    """On the test split, once, at the end."""
+    error: str | None
+    weights_sha256: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    duration_s: float
+    training: dict[str, Any] | None
+    """As that of a trial."""
+
+
+@dataclass(frozen=True)
+class RetrainingOutcome:
+    """How a retraining ended: with its last score and its weights, or with an error.
+
+    Raises `InvalidInput` when neither or both are given.
+    """
+
+    duration_s: float
+    """Of the last part: since the score before."""
+    training: dict[str, Any] | None = None
+    metrics: dict[str, float] | None = None
+    test_metrics: dict[str, float] | None = None
+    weights: bytes | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.metrics is None) != bool(self.error):
+            raise InvalidInput.of("error", self.error, "metrics or a reason for having none", "give one of them")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from nas.store.datasets import Datasets
 from nas.store.devices import Devices
 from nas.store.events import Events
 from nas.store.jobs import Jobs
+from nas.store.retrainings import Retrainings
 from nas.store.search_spaces import SearchSpaces
 from nas.store.trials import Trials
 
 
-class Store(Jobs, Trials, Events, Devices, Datasets, SearchSpaces, Artifacts):
+class Store(Jobs, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts):
     """The service's memory on SQLite or PostgreSQL; the same behaviour on both.
 
     One store serves any number of threads; other processes open their own, or use this one after a fork. Every

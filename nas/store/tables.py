@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -120,6 +121,8 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime),
     Column("reference", Document),
     Column("document", Document, nullable=False),
+    Column("search_ended", Document),
+    Column("finish", Document),
     Index(None, "state", "sequence"),
     sqlite_autoincrement=True,
 )
@@ -155,6 +158,25 @@ trials = Table(
     Column("training", Document),
     Index(None, "job_id", "state", "number"),
     Index(None, "job_id", "state", "skip_reason"),
+)
+
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("job_id", String, primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("steps", Integer, primary_key=True, autoincrement=False),
+    Column("seed", Integer, primary_key=True, autoincrement=False),
+    Column("state", String, nullable=False),
+    Column("scores", Document, nullable=False),
+    Column("test_metrics", Document),
+    Column("error", String),
+    Column("weights_sha256", String, ForeignKey("artifacts.sha256")),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("duration_s", Float, nullable=False),
+    Column("training", Document),
+    ForeignKeyConstraint(["job_id", "trial"], ["trials.job_id", "trials.number"]),
 )
 
 events = Table(

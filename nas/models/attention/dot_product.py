@@ -15,7 +15,8 @@ from nas.models.attention.site import Site
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Return softmax(q kᵀ / √E) v, (B, H, T, E), of queries (B, H, T, E), keys and values (B, K, S, E), K | H.
+    """Return softmax(q kᵀ / √E) v, (B, H, T, F), of queries (B, H, T, E), keys (B, K, S, E), K | H, and values
+    (B, K, S, F).
 
     `mask` (…, 1 or T, S) is True where a query sees a key, which is at least once a query. `causal` (T = S, without
     a mask): query i sees the keys up to i.
@@ -31,7 +32,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causa
         mask = torch.ones(t, s, dtype=torch.bool, device=q.device).tril()
     if mask is not None and mask.dim() > 1 and fixed_shape(mask)[-2] > 1:
         mask = torch.cat([mask] * groups, dim=-2)
-    return functional.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(b, h, t, e)
+    return functional.scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(b, h, t, fixed_shape(v)[3])
 
 
 class DotProductAttention(Projections, CachedAttention):
@@ -51,6 +52,13 @@ class DotProductAttention(Projections, CachedAttention):
     def forward(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Map (B, T, D) to (B, T, D); keys where `padding_mask` (B, T) is False are not attended to."""
         return self.combine(self.mix(*self._rotated(x), padding_mask))
+
+    def weights(self, x: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        """Return how much each token takes of each, (B, H, T, T) with rows that sum to 1, of x (B, T, D)."""
+        q, k, _ = self._rotated(x)
+        b, t, _ = fixed_shape(x)
+        which = torch.eye(t, device=x.device, dtype=x.dtype).expand(b, self.key_value_heads, t, t)
+        return self.mix(q, k, which, padding_mask)
 
     def empty_cache(self, batch: int, length: int) -> Cache:
         """Return empty slots for keys and values."""

@@ -64,6 +64,7 @@ class LocalAttention(DotProductAttention):
 
         def neighbourhoods(x: Tensor) -> Tensor:
             """Map (B, H, T, E) to (B·N, H, seen·W, E), zeros where there is no token."""
+            e = fixed_shape(x)[3]
             x = functional.pad(x, (0, 0, w, behind + (seen - 2) * w)).view(b, h, n + seen - 1, w, e)
             x = torch.cat([x[:, :, i : i + n] for i in range(seen)], dim=3)  # (B, H, N, seen·W, E)
             return x.transpose(1, 2).reshape(b * n, h, seen * w, e)
@@ -75,6 +76,7 @@ class LocalAttention(DotProductAttention):
         mask = self._visible((w + row[:, None] - column).expand(n, w, seen * w), key, padding_mask, t)
         mask = mask.expand(b, n, w, seen * w).reshape(b * n, 1, w, seen * w)
         mixed = attend(queries, neighbourhoods(k), neighbourhoods(v), mask)  # (B·N, H, W, E)
+        e = fixed_shape(v)[3]
         return mixed.view(b, n, h, w, e).transpose(1, 2).reshape(b, h, n * w, e)[:, :, :t]
 
     def _visible(self, distance: Tensor, key: Tensor, padding_mask: Tensor | None, length: int | None = None) -> Tensor:
