@@ -104,7 +104,13 @@ def print_report(report: Mapping[str, Any]) -> None:
 def _agreement_cells(found: Mapping[str, Any]) -> list[Any]:
     overall, within = found["overall"], found["within_strata"]
     interval = "–" if overall["tau_low"] is None else f"{overall['tau_low']:+.2f} to {overall['tau_high']:+.2f}"
-    return [_two(overall["tau"]), interval, _two(overall["spearman"]), _two(within and within["tau"]), str(overall["candidates"])]
+    return [
+        _two(overall["tau"]),
+        interval,
+        _two(overall["spearman"]),
+        _two(within and within["tau"]),
+        str(overall["candidates"]),
+    ]
 
 
 def _two(value: float | None) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 
 BOOTSTRAPS = 1000
 INTERVAL = 0.9
@@ -41,16 +40,17 @@ def agreement(proxy: Sequence[float], final: Sequence[float], strata: Sequence[i
     """
     groups = np.zeros(len(final), dtype=np.int64) if strata is None else np.asarray(strata)
     x, y = np.asarray(proxy, dtype=np.float64), np.asarray(final, dtype=np.float64)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(BOOTSTRAPS):
-        rows = rng.integers(len(y), size=len(y))
-        drawn.append(_within(x[rows], y[rows], groups[rows]))
+    count = len(y)
+    if not count:
+        unknown = math.nan
+        return Agreement(unknown, unknown, unknown, unknown, unknown, unknown, 0)
+    rows = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
+    # How often each candidate stands in each draw; in the first one, the sample itself, once
+    weights = np.vstack([np.ones(count), np.apply_along_axis(np.bincount, 1, rows, minlength=count)])
+    every = _within(x, y, groups, weights)
     low, high = ((1 - INTERVAL) / 2, (1 + INTERVAL) / 2)
-    every = np.array(drawn)
-    tau, spearman = _within(x, y, groups)
-    ends = [_quantile(every[:, column], share) for column in (0, 1) for share in (low, high)]
-    return Agreement(tau, ends[0], ends[1], spearman, ends[2], ends[3], len(y))
+    ends = [_quantile(every[1:, column], share) for column in (0, 1) for share in (low, high)]
+    return Agreement(float(every[0, 0]), ends[0], ends[1], float(every[0, 1]), ends[2], ends[3], count)
 
 
 def cost_strata(costs: Sequence[float], count: int) -> list[int]:
@@ -62,18 +62,45 @@ def cost_strata(costs: Sequence[float], count: int) -> list[int]:
     return [int(stratum) for stratum in strata]
 
 
-def _within(x: Vector, y: Vector, groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Return tau and Spearman's rho, each the mean over the groups weighted by their pairs."""
-    sums, weight = np.zeros(2), 0.0
+def _within(x: Vector, y: Vector, groups: NDArray[np.int64], weights: Vector) -> Vector:
+    """Return tau-b and Spearman's rho (D, 2) of D draws, each the mean over the groups weighted by their pairs.
+
+    `weights` (D, N) says how often each candidate stands in each draw. NaN where no group has two that differ.
+    """
+    sums, total = np.zeros((len(weights), 2)), np.zeros(len(weights))
     for group in np.unique(groups):
         rows = groups == group
-        pairs = rows.sum() * (rows.sum() - 1) / 2
-        if pairs and np.ptp(x[rows]) > 0 and np.ptp(y[rows]) > 0:
-            sums += pairs * np.array([kendalltau(x[rows], y[rows]).statistic, spearmanr(x[rows], y[rows]).statistic])
-            weight += pairs
-    if not weight:
-        return math.nan, math.nan
-    return float(sums[0] / weight), float(sums[1] / weight)
+        drawn = weights[:, rows]
+        found = np.column_stack([_tau(x[rows], y[rows], drawn), _spearman(x[rows], y[rows], drawn)])
+        size = drawn.sum(axis=1)
+        pairs = np.where(np.isfinite(found).all(axis=1), size * (size - 1) / 2, 0.0)
+        sums += np.nan_to_num(found) * pairs[:, None]
+        total += pairs
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums / total[:, None], dtype=np.float64)
+
+
+def _tau(x: Vector, y: Vector, weights: Vector) -> Vector:
+    """Return Kendall's tau-b (D,) over all pairs, each as often as both stand in a draw (Kendall 1945)."""
+    sx, sy = (np.sign(values[:, None] - values[None]) for values in (x, y))
+    agree, x_differs, y_differs = (((weights @ each) * weights).sum(axis=1) for each in (sx * sy, sx**2, sy**2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(agree / np.sqrt(x_differs * y_differs), dtype=np.float64)
+
+
+def _spearman(x: Vector, y: Vector, weights: Vector) -> Vector:
+    """Return Spearman's rho (D,): Pearson's of the mid-ranks within each draw."""
+    size = weights.sum(axis=1, keepdims=True)
+    centred = []
+    for values in (x, y):
+        below = (values[None] < values[:, None]) + 0.5 * (values[None] == values[:, None])  # (N, N): j below i
+        ranks = weights @ below.T  # (D, N), up to a constant
+        with np.errstate(invalid="ignore"):
+            centred.append(ranks - (ranks * weights).sum(axis=1, keepdims=True) / size)
+    a, b = centred
+    product, x_spread, y_spread = ((weights * each).sum(axis=1) for each in (a * b, a * a, b * b))
+    known = (x_spread > 1e-9) & (y_spread > 1e-9)
+    return np.where(known, product / np.sqrt(np.where(known, x_spread * y_spread, 1.0)), math.nan)
 
 
 def _quantile(values: Vector, share: float) -> float:

@@ -15,6 +15,9 @@ from nas.store.records import (
     JobRecord,
     JobState,
     NewTrial,
+    RetrainingKey,
+    RetrainingOutcome,
+    RetrainingState,
     SkipReason,
     TrialCounts,
     TrialOutcome,
@@ -294,7 +297,7 @@ class EndingContract:
     def test_a_finished_job_cannot_be_cancelled(self, store: Store) -> None:
         job = running_job(store)
         store.finish_job(job.id, 1, JobState.SUCCEEDED, None)
-        with pytest.raises(IllegalMove, match="succeeded can't become cancelled: it has ended"):
+        with pytest.raises(IllegalMove, match="succeeded: only one that waits or runs can be cancelled"):
             store.request_cancel(job.id)
 
     def test_trials_that_still_run_fail_with_their_job(self, store: Store) -> None:
@@ -639,11 +642,154 @@ class LatencyTableContract:
         assert store.latency_tables("pi-4") == []
 
 
+FINISH = {"steps": 40, "seeds": 2, "members": 3, "sample": 0}
+KEY = RetrainingKey(trial=0, steps=40, seed=1)
+
+
+def job_to_finish(store: Store) -> JobRecord:
+    """Return a job whose search has succeeded, queued to be finished, and claimed with token 2."""
+    job = running_job(store)
+    store.add_trial(job.id, 1, new_trial(0))
+    store.finish_trial(job.id, 1, 0, complete(), b"proxy")
+    store.finish_job(job.id, 1, JobState.SUCCEEDED, "budget spent")
+    store.request_finish(job.id, FINISH)
+    claimed = store.claim_job("worker-2", 60)
+    assert claimed is not None
+    return claimed
+
+
+def trained(error_rate: float = 0.125, weights: bytes | None = b"trained") -> RetrainingOutcome:
+    return RetrainingOutcome(2.0, {"label": "trained"}, {"error_rate": error_rate}, {"error_rate": 0.25}, weights)
+
+
+class FinishContract:
+    def test_a_job_that_has_ended_is_queued_again_to_be_finished(self, store: Store) -> None:
+        job = job_to_finish(store)
+        assert (job.state, job.finish, job.lease_token) == (JobState.RUNNING, FINISH, 2)
+        assert job.search_ended == {"state": "succeeded", "reason": "budget spent"}
+        assert (job.finished_at, job.reason, job.cancel_requested) == (None, None, False)
+        assert [data["state"] for kind, data in kinds_and_data(store, job.id) if kind == "job"] == [
+            "queued",
+            "running",
+            "succeeded",
+            "queued",
+            "running",
+        ]
+
+    def test_the_same_request_is_one_and_another_is_refused_until_it_is_done(self, store: Store) -> None:
+        job = job_to_finish(store)
+        before = store.last_sequence()
+        assert store.request_finish(job.id, FINISH) == store.job(job.id)
+        assert store.last_sequence() == before
+        with pytest.raises(IllegalMove, match="being finished in another way"):
+            store.request_finish(job.id, FINISH | {"seeds": 3})
+        store.finish_job(job.id, 2, JobState.SUCCEEDED, "done")
+        assert store.request_finish(job.id, FINISH | {"seeds": 3}).state is JobState.QUEUED
+        assert store.job(job.id).search_ended == {"state": "succeeded", "reason": "budget spent"}
+
+    def test_a_search_that_goes_on_cannot_be_finished(self, store: Store) -> None:
+        queued, _ = store.add_job("first", DOCUMENT)
+        with pytest.raises(IllegalMove, match="is queued: it can be finished when it has ended"):
+            store.request_finish(queued.id, FINISH)
+        store.claim_job("worker-1", 60)
+        with pytest.raises(IllegalMove, match="is running"):
+            store.request_finish(queued.id, FINISH)
+
+    def test_a_finish_that_nobody_began_is_taken_back_to_how_the_search_ended(self, store: Store) -> None:
+        job = job_to_finish(store)
+        store.finish_job(job.id, 2, JobState.SUCCEEDED, "done")
+        store.request_finish(job.id, FINISH)
+        back = store.request_cancel(job.id)
+        assert (back.state, back.reason) == (JobState.SUCCEEDED, "budget spent; finishing it: cancelled")
+        assert back.finished_at is not None
+        assert store.claim_job("worker-3", 60) is None
+
+    def test_a_search_goes_on_to_be_finished_without_a_pause(self, store: Store) -> None:
+        job = running_job(store)
+        going = store.end_search(job.id, 1, "budget spent", FINISH)
+        assert (going.state, going.finish) == (JobState.RUNNING, FINISH)
+        assert going.search_ended == {"state": "succeeded", "reason": "budget spent"}
+        assert store.claim_job("worker-2", 60) is None
+
+    def test_a_retraining_reads_back_as_it_was_returned_with_its_scores_and_weights(self, store: Store) -> None:
+        job = job_to_finish(store)
+        before = store.last_sequence()
+        begun = store.start_retraining(job.id, 2, KEY)
+        assert (begun.state, begun.scores) == (RetrainingState.RUNNING, ())
+        score = {"steps": 10, "metrics": {"error_rate": 0.5}}
+        assert store.score_retraining(job.id, 2, KEY, score, {"cpu_s": 1.0}, 1.5).scores == (score,)
+        assert store.start_retraining(job.id, 2, KEY).scores == (score,)  # under way: it stays as it is
+        ended = store.end_retraining(job.id, 2, KEY, trained())
+        assert ended.state is RetrainingState.COMPLETE
+        assert ended.scores == (score, {"steps": 40, "metrics": {"error_rate": 0.125}})
+        assert (ended.test_metrics, ended.duration_s) == ({"error_rate": 0.25}, 3.5)
+        assert store.artifact(ended.weights_sha256 or "") == b"trained"
+        assert store.retrainings(job.id) == [ended]
+        assert kinds_and_data(store, job.id, before) == [("trial", {"number": 0, "state": "complete"})] * 3
+        assert store.trial(job.id, 0).metrics["error_rate"] == 0.25  # the search's own figure stays
+
+    def test_a_complete_retraining_never_changes(self, store: Store) -> None:
+        job = job_to_finish(store)
+        store.start_retraining(job.id, 2, KEY)
+        ended = store.end_retraining(job.id, 2, KEY, trained())
+        for act in (
+            lambda: store.start_retraining(job.id, 2, KEY),
+            lambda: store.score_retraining(job.id, 2, KEY, {"steps": 1, "metrics": {}}, {}, 1.0),
+            lambda: store.end_retraining(job.id, 2, KEY, trained(0.5)),
+        ):
+            with pytest.raises(IllegalMove, match="complete"):
+                act()
+        assert store.retrainings(job.id) == [ended]
+
+    def test_a_failed_retraining_says_why_and_may_begin_again(self, store: Store) -> None:
+        job = job_to_finish(store)
+        store.start_retraining(job.id, 2, KEY)
+        outcome = RetrainingOutcome(0.5, error="the loss is not finite")
+        assert store.end_retraining(job.id, 2, KEY, outcome).error == "the loss is not finite"
+        again = store.start_retraining(job.id, 2, KEY)
+        assert (again.state, again.error, again.duration_s) == (RetrainingState.RUNNING, None, 0.0)
+
+    def test_retrainings_that_still_run_fail_with_their_job(self, store: Store) -> None:
+        job = job_to_finish(store)
+        store.start_retraining(job.id, 2, KEY)
+        store.finish_job(job.id, 2, JobState.SUCCEEDED, "cancelled")
+        (record,) = store.retrainings(job.id)
+        assert (record.state, record.error) == (
+            RetrainingState.FAILED,
+            "the job ended (succeeded) while this was running",
+        )
+
+    def test_only_the_worker_that_holds_the_job_writes_retrainings(self, store: Store) -> None:
+        job = job_to_finish(store)
+        store.start_retraining(job.id, 2, KEY)
+        for act in (
+            lambda: store.start_retraining(job.id, 1, KEY),
+            lambda: store.score_retraining(job.id, 1, KEY, {"steps": 1, "metrics": {}}, {}, 1.0),
+            lambda: store.end_retraining(job.id, 1, KEY, trained()),
+        ):
+            with pytest.raises(LeaseLost):
+                act()
+        assert store.retrainings(job.id)[0].state is RetrainingState.RUNNING
+
+    def test_absent_trials_and_retrainings_are_not_found(self, store: Store) -> None:
+        job = job_to_finish(store)
+        with pytest.raises(NotFound, match="no trial 7"):
+            store.start_retraining(job.id, 2, replace(KEY, trial=7))
+        with pytest.raises(NotFound, match="no retraining of trial 0 with seed 9"):
+            store.end_retraining(job.id, 2, replace(KEY, seed=9), trained())
+
+    def test_an_outcome_has_metrics_or_an_error(self, store: Store) -> None:
+        for broken in ({}, {"metrics": {"loss": 1.0}, "error": "but"}):
+            with pytest.raises(InvalidInput, match="error"):
+                RetrainingOutcome(1.0, **broken)
+
+
 class StoreContract(
     JobContract,
     LeaseContract,
     EndingContract,
     TrialContract,
+    FinishContract,
     EventContract,
     CatalogueContract,
     LatencyTableContract,

@@ -37,6 +37,8 @@ def test_a_job_makes_the_moves_of_its_table_and_no_other(old: JobState, new: Job
         ("running", "succeeded"),
         ("running", "failed"),
         ("running", "cancelled"),
+        *((ended, "queued") for ended in ("succeeded", "failed", "cancelled")),  # to be finished
+        *(("queued", ended) for ended in ("succeeded", "failed")),  # and no longer
     }
     if (old, new) in allowed:
         check_job_move(old, new)
@@ -124,7 +126,8 @@ class JobsAndTrials(RuleBasedStateMachine):
         self.store = Store.open(f"sqlite:///{self.directory}/store.db")
         self.ids = [self.store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(2)]
         self.expected = [
-            {"state": JobState.QUEUED, "token": 0, "held": False, "flag": False, "trials": {}} for _ in self.ids
+            {"state": JobState.QUEUED, "token": 0, "held": False, "flag": False, "trials": {}, "search": None}
+            for _ in self.ids
         ]
         self.events = 2
 
@@ -173,7 +176,17 @@ class JobsAndTrials(RuleBasedStateMachine):
             self.events += not job["flag"]
             job["flag"] = True
             if job["state"] is JobState.QUEUED:
-                job["state"] = JobState.CANCELLED
+                job["state"] = job["search"] or JobState.CANCELLED
+
+    @rule(n=JOBS)
+    def finish(self, n: int) -> None:
+        job = self.expected[n]
+        ended, asked = job["state"].is_final, {"seeds": 1}
+        allowed = ended or job["search"] is not None
+        self.expect(None if allowed else IllegalMove, lambda: self.store.request_finish(self.ids[n], asked))
+        if ended:
+            job |= {"search": job["search"] or job["state"], "state": JobState.QUEUED, "flag": False}
+            self.events += 1
 
     @rule(n=JOBS, token=TOKENS, state=st.sampled_from(JobState))
     def finish_job(self, n: int, token: int, state: JobState) -> None:
@@ -181,7 +194,7 @@ class JobsAndTrials(RuleBasedStateMachine):
         error = IllegalMove if not state.is_final else None if self.may_write(job, token) else LeaseLost
         self.expect(error, lambda: self.store.finish_job(self.ids[n], token, state, "reason"))
         if error is None:
-            job |= {"state": state}
+            job |= {"state": state, "search": job["search"] or state}
             for number, trial in job["trials"].items():
                 if trial is TrialState.RUNNING:
                     job["trials"][number] = TrialState.FAILED

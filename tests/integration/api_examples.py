@@ -17,8 +17,18 @@ from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, Whol
 from nas.models import build_model
 from nas.models.calls import calls
 from nas.models.space_calls import calls_of_space
+from nas.search.finish import Finish
 from nas.space import SearchSpace
-from nas.store.records import JobRecord, NewTrial, SkipReason, TrialOutcome, TrialState
+from nas.store.records import (
+    JobRecord,
+    JobState,
+    NewTrial,
+    RetrainingKey,
+    RetrainingOutcome,
+    SkipReason,
+    TrialOutcome,
+    TrialState,
+)
 from nas.store.store import Store
 from nas.workload import Workload
 
@@ -67,6 +77,41 @@ class RecordingWorker:
         content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
         self.store.finish_trial(self.job.id, self.job.lease_token, number, outcome, content)
         return number
+
+    def finish(self, **asked: Any) -> None:
+        """End the search as succeeded and hold the job again, to be finished as `asked`."""
+        self.store.finish_job(self.job.id, self.job.lease_token, JobState.SUCCEEDED, "budget spent")
+        self.store.request_finish(self.job.id, Finish(**asked).model_dump(mode="json"))
+        claimed = self.store.claim_job_by_id(self.job.id, "test", lease_s=600)
+        assert claimed is not None
+        self.job = claimed
+
+    def retrain(
+        self,
+        key: RetrainingKey,
+        scores: dict[int, float],
+        test: float | None,
+        *,
+        confidence: float | None = None,
+        weights: bool = False,
+    ) -> None:
+        """Record a training in full by its error rates after so many steps, the last at the key's end, and on test."""
+        job, token = self.job.id, self.job.lease_token
+        training = {"label": "trained", "steps": key.steps, "head_confidence": confidence}
+        self.store.start_retraining(job, token, key)
+        for steps, error_rate in scores.items():
+            metrics = {"error_rate": error_rate, "loss": 1.0}
+            if steps < key.steps:
+                self.store.score_retraining(job, token, key, {"steps": steps, "metrics": metrics}, training, 1.0)
+        state = build_model(self.feasible[key.trial], seed=key.seed).state_dict()
+        outcome = RetrainingOutcome(
+            1.0,
+            training,
+            metrics,
+            None if test is None else {"error_rate": test, "loss": 1.1},
+            weights_to_bytes(state) if weights else None,
+        )
+        self.store.end_retraining(job, token, key, outcome)
 
     def start(self) -> int:
         """Record the next candidate as running; return its number."""

@@ -3,9 +3,11 @@
 import math
 import random
 
+import numpy as np
 import pytest
+from scipy.stats import kendalltau, spearmanr
 
-from nas.quality.fidelity import agreement, cost_strata
+from nas.quality.fidelity import _within, agreement, cost_strata
 
 
 def test_equal_and_opposite_rankings():
@@ -50,3 +52,20 @@ def test_strata_are_of_like_size_from_the_cheapest_on():
 @pytest.mark.parametrize(("proxy", "final"), [([1], [1]), ([1, 1], [1, 2]), ([1, 2], [3, 3])])
 def test_where_nothing_can_be_ranked_the_figure_is_not_a_number(proxy, final):
     assert math.isnan(agreement(proxy, final).tau)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_draws_with_repeats_and_ties_give_what_scipy_gives_row_by_row(seed):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 14))
+    x, y = (rng.integers(0, rng.integers(2, 9), count).astype(float) for _ in range(2))
+    groups, draws = rng.integers(0, 3, count), rng.integers(0, 3, (4, count)).astype(float)
+    for draw, found in zip(draws, _within(x, y, groups, draws), strict=True):
+        rows = np.repeat(np.arange(count), draw.astype(int))
+        sums, pairs = np.zeros(2), 0.0
+        for group in np.unique(groups[rows]):
+            r = rows[groups[rows] == group]
+            if len(r) > 1 and np.ptp(x[r]) > 0 and np.ptp(y[r]) > 0:
+                sums += len(r) * (len(r) - 1) / 2 * np.array([f(x[r], y[r]).statistic for f in (kendalltau, spearmanr)])
+                pairs += len(r) * (len(r) - 1) / 2
+        assert found == pytest.approx(sums / pairs if pairs else [np.nan] * 2, nan_ok=True)
