@@ -15,8 +15,10 @@ export async function get(path) {
   return (await ask(path, {})).json();
 }
 
-export async function post(path) {
-  return (await ask(path, { method: "POST" })).json();
+/** `body`, if given, is sent as JSON. */
+export async function post(path, body) {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  return (await ask(path, { method: "POST", ...sent })).json();
 }
 
 /** Returns [answer, event]: `event` is the number of the job's newest event that the answer knows of, or null. */
@@ -34,7 +36,7 @@ async function ask(path, options) {
   try {
     response = await fetch(path, {
       ...options,
-      headers: { Accept: "application/json" },
+      headers: { Accept: "application/json", ...(options.body && { "Content-Type": "application/json" }) },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (error) {

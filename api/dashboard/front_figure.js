@@ -158,7 +158,8 @@ function layout({ x, y, points, log, constraints }, colours, zoomed) {
 
 function titleOf(metric) {
   const unit = metric.unit ? `, ${metric.unit}` : "";
-  return escaped(`${metric.label}${unit}  (${metric.direction === "minimize" ? "lower" : "higher"} is better)`);
+  const label = metric.quality ? "proxy, " : "";
+  return escaped(`${metric.label}${unit}  (${label}${metric.direction === "minimize" ? "lower" : "higher"} is better)`);
 }
 
 function rangeOf(trials, metric, isLog, limits) {

@@ -116,6 +116,12 @@ function figuresOf(job) {
       "scored after a short training; others of their cohort went on",
     ],
     ["Failed", String(progress.failed), "failed"],
+    [
+      "Trained in full",
+      progress.finish ? `${progress.finish.complete} / ${progress.finish.trainings}` : null,
+      "finish",
+      "trainings of the front and of a sample after the search, with several seeds",
+    ],
     ["In training", isFinal(job) ? null : String(progress.running), "running"],
   ];
   return rows
@@ -165,7 +171,9 @@ function cancelDialog(cancelled) {
   function open(job) {
     text.textContent =
       `${count(job.progress.evaluated, "evaluated candidate")} and the front stay. Candidates in training are ` +
-      "dropped. A cancelled job can’t be continued.";
+      (job.search_ended
+        ? "dropped; what was trained in full stays."
+        : "dropped. A cancelled search can’t be continued.");
     problem.textContent = "";
     element.showModal();
     keep.focus();

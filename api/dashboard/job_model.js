@@ -18,6 +18,8 @@ export class JobModel {
   cancelling = false;
   /** The front under the job's own objectives, as trial numbers. */
   jobFront = { numbers: [], knee: null };
+  /** How far the scores can be trusted, as the server reports it; null until it has told. */
+  fidelity = null;
   /** The front under other axes: {key, numbers, knee, status, error}; null where the job's own is shown. */
   axesFront = null;
 
@@ -27,6 +29,7 @@ export class JobModel {
     this.tell = throttled(changed, DRAW_EVERY_MS);
     this.connectionChanged = connectionChanged;
     this.askAxesFront = throttled(() => this.#loadAxesFront(), FRONT_EVERY_MS);
+    this.askFidelity = throttled(() => this.#loadFidelity(), FRONT_EVERY_MS);
   }
 
   /** Loads the job, then its trials and front, and follows it until it ends. Rejects with ApiError. */
@@ -38,6 +41,15 @@ export class JobModel {
     if (!isFinal(this.job)) this.#follow(event);
     this.tell();
     await this.#loadTrials(-1);
+    this.askFidelity();
+  }
+
+  /** Asks the server to train in full what the search has found. */
+  async finish(asked) {
+    const event = await this.#loadFront();
+    this.job = await post(`${this.path}/finish`, asked);
+    if (!isFinal(this.job)) this.#follow(event);
+    this.tell();
   }
 
   /** Asks the server to cancel the job. */
@@ -72,6 +84,7 @@ export class JobModel {
       job: (job) => {
         this.job = job;
         if (isFinal(job)) this.#lookAgain();
+        this.askFidelity();
         this.tell();
       },
       trial: ({ trial, progress, front, knee }) => {
@@ -79,6 +92,7 @@ export class JobModel {
         if (!isFinal(this.job)) this.job = { ...this.job, progress };
         this.jobFront = { numbers: front, knee };
         if (this.axesFront && trial.state === "complete") this.askAxesFront();
+        if (this.job.search_ended) this.askFidelity();
         this.tell();
       },
       connection: (state) => {
@@ -131,6 +145,16 @@ export class JobModel {
     front.members.forEach((trial) => this.#keep(trial));
     this.jobFront = { numbers: front.members.map((trial) => trial.number), knee: front.knee };
     return event;
+  }
+
+  async #loadFidelity() {
+    if (!this.job.search_ended && !isFinal(this.job)) return;
+    try {
+      this.fidelity = await get(`${this.path}/fidelity`);
+    } catch {
+      return; // what was told before stands; the next event asks again
+    }
+    this.tell();
   }
 
   async #loadAxesFront() {

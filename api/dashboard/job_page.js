@@ -5,6 +5,7 @@ import { axesOf, ChartControls } from "./chart_controls.js";
 import { drawKey } from "./chart_key.js";
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
+import { FidelityPanel } from "./fidelity_panel.js";
 import { FrontChart } from "./front_chart.js";
 import { HoverCard } from "./hover_card.js";
 import { JobHeader } from "./job_header.js";
@@ -54,6 +55,10 @@ class JobPage {
     this.frontNote = h("p", { class: "front-note", role: "status" });
     this.key = h("ul", { class: "chart-key" });
     this.chartNote = h("p", { class: "chart-note", role: "status" }, "Loading trials…");
+    this.fidelity = new FidelityPanel(
+      (asked) => this.model.finish(asked),
+      (number) => this.pick(number),
+    );
     this.tabs = new TrialTabs((rows) => this.#change({ rows }));
     window.addEventListener("popstate", () => {
       this.#view = readView();
@@ -116,8 +121,10 @@ class JobPage {
     this.#drawChart(trials, { x, y, front, job });
     this.#drawNote(front);
     this.#drawTable(trials, { x, y, front, job });
+    this.fidelity.draw(job, this.model.fidelity);
     const chosen = this.#view.trial;
     this.details.draw({
+      ties: this.model.fidelity?.ties ?? [],
       trial: this.shown.get(chosen ?? front.knee),
       job,
       isKnee: (chosen ?? front.knee) === front.knee,
@@ -141,6 +148,7 @@ class JobPage {
           h("div", { class: "chart-foot" }, this.key, this.controls.buttons),
         ),
         this.details.element,
+        this.fidelity.element,
         h(
           "section",
           { class: "rows", "aria-labelledby": "rows-title" },

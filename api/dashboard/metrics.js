@@ -38,7 +38,7 @@ export function describeMetric(name, objectives = []) {
     label,
     unit,
     direction: objective?.direction ?? "minimize",
-    quality: known.quality ?? false,
+    quality: known.quality ?? Boolean(objective?.label_of_quality),
     whole: known.whole ?? false,
     write: (value) => join(known.whole ? si(value) : aligned(value), unit),
     writeLimit: (value) => join(known.whole ? siShort(value) : significant(value, 6), unit),

@@ -24,7 +24,7 @@ export function columnsOf({ job, withState, axes }) {
     const metric = describeMetric(name, job.objectives);
     return {
       name,
-      label: metric.unit ? `${metric.label}, ${metric.unit}` : metric.label,
+      label: [metric.label, metric.unit, metric.quality && "proxy"].filter(Boolean).join(", "),
       title: name,
       class: "figure",
       value: (trial) => trial.metrics[name],

@@ -14,6 +14,8 @@ import { stateText } from "./trial_columns.js";
 const LABELS = {
   proxy:
     "after a short training at a fixed budget: it compares candidates of one job, and is no promise for the final model",
+  trained: "on validation, after training in full",
+  tested: "on the test split, once, after training in full",
 };
 
 export class TrialDetails {
@@ -31,8 +33,12 @@ export class TrialDetails {
     });
   }
 
-  /** Draws {trial, job, isKnee, isChosen}; `isChosen` is false for the knee that is shown while nothing is chosen. */
-  draw({ trial, job, isKnee, isChosen }) {
+  /**
+   * Draws {trial, job, isKnee, isChosen, ties}; `isChosen` is false for the knee that is shown while nothing is
+   * chosen, `ties` are those of the front.
+   */
+  draw({ trial, job, isKnee, isChosen, ties }) {
+    const tied = ties.find((tie) => tie.trial === trial?.number)?.tied_with ?? [];
     const key = JSON.stringify([
       trial?.number,
       trial?.state,
@@ -41,6 +47,8 @@ export class TrialDetails {
       isKnee,
       isChosen,
       trial?.metrics,
+      trial?.qualities,
+      tied,
     ]);
     if (key === this.#key) return;
     this.#key = key;
@@ -83,6 +91,7 @@ export class TrialDetails {
         copyButton(trial.architecture_id, "Copy the id"),
       ),
       this.#whatHappened(trial),
+      this.#ties(tied),
       figures(trial, job),
       h(
         "section",
@@ -143,6 +152,19 @@ export class TrialDetails {
         lines.map((line) => h("p", {}, line)),
         same,
       )
+    );
+  }
+
+  #ties(tied) {
+    if (!tied.length) return null;
+    const links = tied.map((number, i) => [
+      i > 0 && ", ",
+      h("button", { type: "button", class: "link", click: () => this.picked(number) }, `trial ${number}`),
+    ]);
+    return h(
+      "div",
+      { class: "details-note is-neutral" },
+      h("p", {}, "Tied with ", links, ": the difference is within the noise between seeds."),
     );
   }
 
@@ -209,10 +231,26 @@ function figures(trial, job) {
           h("span", { class: "tag tag-proxy", title: LABELS[trial.quality_label] }, trial.quality_label),
         Number.isFinite(low) && h("span", { class: "interval" }, `90 %: ${significant(low)}–${significant(high)}`),
       );
+      if (metric.quality) return [row, ...trainedFigures(trial, metric)];
       // fvcore's flops are multiply-adds; other tools count two operations for each
       return name === "macs" ? [row, figure("FLOPs (2 × MACs)", exact(2 * value), "flops")] : [row];
     }),
   );
+}
+
+/** The same quality after training in full: the mean over seeds, and how far they differ. */
+function trainedFigures(trial, metric) {
+  return (trial.qualities ?? [])
+    .filter(({ label, metrics }) => label !== "proxy" && metric.name in metrics)
+    .map(({ label, metrics, deviations, seeds, steps }) =>
+      figure(
+        `${metric.label}, ${steps} steps, ${seeds === 1 ? "1 seed" : `${seeds} seeds`}`,
+        metric.write(metrics[metric.name]),
+        `${metric.name}:${label}`,
+        h("span", { class: "tag tag-proxy", title: LABELS[label] }, label),
+        deviations && h("span", { class: "interval" }, `± ${significant(deviations[metric.name], 2)}`),
+      ),
+    );
 }
 
 function figure(label, text, name, before, after) {

@@ -23,7 +23,16 @@ from nas.models.calls import calls
 from nas.models.space_calls import calls_of_space
 from nas.quality.datasets import dataset_info
 from nas.space import SearchSpace
-from nas.store.records import JobRecord, JobState, NewTrial, SkipReason, TrialOutcome, TrialState
+from nas.store.records import (
+    JobRecord,
+    JobState,
+    NewTrial,
+    RetrainingKey,
+    RetrainingOutcome,
+    SkipReason,
+    TrialOutcome,
+    TrialState,
+)
 from nas.store.store import Store
 from nas.workload import Workload
 
@@ -175,6 +184,22 @@ class RecordedJob:
 
     def finish(self, state: JobState = JobState.SUCCEEDED, reason: str | None = "budget spent") -> None:
         self.store.finish_job(self.id, self._token, state, reason)
+
+    def begin_finishing(self) -> None:
+        """Take the job that is queued to be finished."""
+        claimed = self.store.claim_job_by_id(self.id, "test", lease_s=600)
+        assert claimed is not None
+        self._token = claimed.lease_token
+
+    def retrain(self, key: RetrainingKey, proxy: float, trained: float, tested: float) -> None:
+        """Record a training in full by its error rates: after the search's three steps, at its end, and on test."""
+        self.store.start_retraining(self.id, self._token, key)
+        training = {"label": "trained", "head_confidence": 0.1 * trained}
+        score = {"steps": 3, "metrics": {"error_rate": proxy, "loss": 4 * proxy}}
+        self.store.score_retraining(self.id, self._token, key, score, training, 1.0)
+        ends = [{"error_rate": value, "loss": 4 * value} for value in (trained, tested)]
+        outcome = RetrainingOutcome(1.0, training, ends[0], ends[1], f"{key}".encode())
+        self.store.end_retraining(self.id, self._token, key, outcome)
 
     def _begin(self) -> tuple[int, Architecture]:
         architecture = next(self._architectures)

@@ -16,7 +16,7 @@ from recorded_jobs import DEVICE, LATENCY, RecordedJob, add_device
 
 from nas.architecture import Architecture
 from nas.documents import parse_document
-from nas.store.records import JobState
+from nas.store.records import JobState, RetrainingKey
 
 pytestmark = pytest.mark.browser
 
@@ -375,3 +375,47 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, recorded: RecordedJob) -> Non
         page.goto(path)
         page.get_by_role("heading", level=1).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_job_is_finished_from_its_page_and_the_page_tells_what_the_api_reports(service: Service, page: Page) -> None:
+    job = RecordedJob(service.store, name="to be finished", budget={"trials": 6}, constraints=[])
+    job.set_reference(*BOX)
+    for error_rate in ERRORS:
+        job.complete(error_rate)
+    job.finish()
+    window = JobWindow(page, job.id).open()
+    panel = page.get_by_role("region", name="How far to trust the error rate")
+    expect(panel).to_contain_text("take it as a proxy")
+    panel.get_by_role("button", name="Train the front in full").click()
+    expect(page.locator(".job-state")).to_contain_text("queued")
+
+    # A worker takes it, and the page follows without being loaded again
+    job.begin_finishing()
+    keys = service.client.get(f"/v1/jobs/{job.id}").json()["progress"]["finish"]
+    report = service.client.get(f"/v1/jobs/{job.id}/fidelity").json()
+    done = 0
+    for member in report["finish"]["members"]:
+        for seed in range(1 if member["roles"] == ["sample"] else 3):
+            number, proxy = member["trial"], ERRORS[member["trial"]]
+            job.retrain(RetrainingKey(number, keys["steps"], seed), proxy + 0.1 * seed, proxy / 2, proxy / 2 + 0.02)
+            done += 1
+    assert done == keys["trainings"]
+    expect(window.figure("finish")).to_have_text(f"{done} / {done}")
+    job.finish(reason="budget spent; finishing it: done")
+    expect(page.locator(".job-state")).to_contain_text("succeeded")
+    report = service.client.get(f"/v1/jobs/{job.id}/fidelity").json()
+    assert report["status"] == "checked"
+    for words in report["words"]:
+        expect(panel).to_contain_text(words)
+    for rung in (*report["rungs"], *report["beside"]):
+        expect(panel).to_contain_text(f"{rung['overall']['tau']:.2f}".replace("-", "−"))
+    tie = report["ties"][0]
+    window.open_row(tie["trial"])
+    trial = trial_of(service, job, tie["trial"])
+    figures = {quality["label"]: quality["metrics"]["error_rate"] for quality in trial["qualities"]}
+    for label in ("trained", "tested"):
+        shown = window.details.locator(f'[data-metric="error_rate:{label}"]')
+        expect(shown).to_contain_text(f"{figures[label]:.4f}"[:6])
+        expect(shown).to_contain_text(label)
+    window.details.get_by_role("button", name=f"trial {tie['tied_with'][0]}").click()
+    expect(window.details.get_by_role("heading", level=2)).to_have_text(f"Trial {tie['tied_with'][0]}")
