@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from nas.architecture import Architecture, TaskShape
@@ -128,7 +129,7 @@ class RecordedJob:
         self.id = claimed.id
         self.context = JobContext.load(store, claimed.document)
         self._token = claimed.lease_token
-        self._architectures = self._feasible_architectures()
+        self._architectures: Iterator[Architecture] = self._feasible_architectures()
         self._number = 0
 
     @classmethod
@@ -157,6 +158,13 @@ class RecordedJob:
         outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
         self.store.finish_trial(self.id, self._token, number, outcome, content)
         return number
+
+    def complete_front(self, errors: Sequence[float]) -> None:
+        """Record new candidates that are all on the front: the slower, the better."""
+        chosen = sorted((next(self._architectures) for _ in errors), key=lambda a: self.context.costs(a)[LATENCY])
+        self._architectures = chain(chosen, self._architectures)
+        for error_rate in sorted(errors, reverse=True):
+            self.complete(error_rate)
 
     def fail(self, error: str) -> int:
         """Record a new candidate whose training failed."""

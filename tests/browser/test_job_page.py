@@ -380,8 +380,7 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, recorded: RecordedJob) -> Non
 def test_a_job_is_finished_from_its_page_and_the_page_tells_what_the_api_reports(service: Service, page: Page) -> None:
     job = RecordedJob(service.store, name="to be finished", budget={"trials": 6}, constraints=[])
     job.set_reference(*BOX)
-    for error_rate in ERRORS:
-        job.complete(error_rate)
+    job.complete_front(ERRORS)
     job.finish()
     window = JobWindow(page, job.id).open()
     panel = page.get_by_role("region", name="How far to trust the error rate")
@@ -396,8 +395,8 @@ def test_a_job_is_finished_from_its_page_and_the_page_tells_what_the_api_reports
     done = 0
     for member in report["finish"]["members"]:
         for seed in range(1 if member["roles"] == ["sample"] else 3):
-            number, proxy = member["trial"], ERRORS[member["trial"]]
-            job.retrain(RetrainingKey(number, keys["steps"], seed), proxy + 0.1 * seed, proxy / 2, proxy / 2 + 0.02)
+            number, proxy = member["trial"], member["proxy"]
+            job.retrain(RetrainingKey(number, keys["steps"], seed), proxy + 0.05 * seed, proxy / 2, proxy / 2 + 0.02)
             done += 1
     assert done == keys["trainings"]
     expect(window.figure("finish")).to_have_text(f"{done} / {done}")
