@@ -46,8 +46,9 @@ from nas.workload import Workload
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("contracts", "integration")]
 from cli_runner import nas as command
-from patience import patiently
 from transport_peers import PeerMissing, adbd_peer, descendants, sshd_peer
+
+from tests.patience import patiently
 
 pytestmark = pytest.mark.crash
 SMOKE = SearchSpace.bundled("smoke")

@@ -17,12 +17,12 @@ import onnx
 import pytest
 import yaml
 from cli_runner import Run, examples, nas
-from patience import patiently
 
 from nas.cli.server_process import ServerProcess
 from nas.costs import cost_names, costs_of
 from nas.space import SearchSpace
 from nas.workload import Workload
+from tests.patience import patiently
 
 LATENCY = "latency_ms@this-machine"
 WORKLOAD = ("--space", "smoke", "--input-length", 64)
@@ -385,6 +385,8 @@ def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
     if "cancel" in line:
         (folder / "long.yaml").write_text(yaml.safe_dump({**JOB, "name": "long", "budget": {"trials": 400}}))
         _succeed(nas("jobs", "submit", "long.yaml"))
+    elif "jobs finish" in line:
+        _succeed(nas("jobs", "submit", "job.yaml", "--watch"))  # so that the newest has ended
     elif "device compare" in line:
         _succeed(nas("device", "import", "table.json"))  # so that there are two versions
     elif not (folder / "knee.yaml").exists():

@@ -25,7 +25,10 @@ EXPECTED = {
     "search",
     "score",
     "export",
-    *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel")),
+    *(
+        f"jobs {name}"
+        for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel", "finish", "fidelity")
+    ),
     *(f"space {name}" for name in ("list", "show")),
     *(f"device {name}" for name in ("list", "show", "profile", "verify", "compare", "export", "import", "fit")),
 }

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from api_examples import space_document
 from cli_runner import Run, nas
-from patience import patiently
 
 from nas.latency.bench import PROTOCOL
 from nas.space import SearchSpace
 from nas.store.store import Store
 from nas.workload import Workload
+from tests.patience import patiently
 
 LENGTH = 16
 AT_WORK = ("--space", "smoke", "--input-length", LENGTH)

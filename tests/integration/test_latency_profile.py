@@ -29,8 +29,9 @@ from nas.space import Genotype, SearchSpace
 from nas.workload import Workload
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
-from patience import patiently
 from small_spaces import small_space, workload_of
+
+from tests.patience import patiently
 
 SMOKE = SearchSpace.bundled("smoke")
 WORKLOAD = Workload(input_length=32)
