@@ -78,7 +78,8 @@ async def _embedded_worker(services: Services) -> AsyncIterator[None]:
         yield
         return
     stop = threading.Event()
-    worker = Worker(services.store, processes=services.settings.worker_processes)
+    settings = services.settings
+    worker = Worker(services.store, processes=settings.worker_processes, evaluators=settings.evaluators)
     thread = threading.Thread(target=worker.run, args=(stop,), name="pocketformer-worker")
     thread.start()
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nas.addresses import is_loopback
 from nas.documents import MAX_BYTES, problems_of
 from nas.errors import InvalidInput
+from nas.quality.evaluators import allowed_functions
 
 PREFIX = "POCKETFORMER_"
 OWN_NAMES = "127.0.0.1, ::1 or localhost"
@@ -40,6 +41,11 @@ class Settings(BaseSettings):
     worker_processes: Annotated[
         int, Field(ge=1, le=256, description="How many candidates the embedded worker trains at once.")
     ] = 1
+    evaluators: Annotated[
+        tuple[str, ...],
+        NoDecode,  # commas, not JSON: the workers read the same variable
+        Field(description="Functions that jobs may name as their evaluator: package.module:function, with commas."),
+    ] = ()
     max_body_bytes: Annotated[int, Field(ge=1_000, description="The largest request body that is taken.")] = MAX_BYTES
     max_latency_table_bytes: Annotated[int, Field(ge=1_000, description="The largest latency table that is taken.")] = (
         20 * MAX_BYTES
@@ -50,6 +56,11 @@ class Settings(BaseSettings):
     shutdown_s: Annotated[
         int, Field(ge=1, le=600, description="How long open requests may take to end when the service stops.")
     ] = 5
+
+    @field_validator("evaluators", mode="before")
+    @classmethod
+    def _are_functions(cls, value: Any) -> tuple[str, ...]:
+        return allowed_functions([value] if isinstance(value, str) else value, "")
 
     @model_validator(mode="after")
     def _strangers_stay_out(self) -> Settings:

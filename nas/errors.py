@@ -98,6 +98,10 @@ class TrainingDiverged(PocketformerError):
     """Training produced a loss that is not finite."""
 
 
+class EvaluatorFailed(PocketformerError):
+    """The job's own evaluator can't be used, or did not return what the job declares."""
+
+
 class SpaceExhausted(PocketformerError):
     """Every reachable architecture of the space that keeps the limits has been tried."""
 

@@ -3,6 +3,7 @@
 import { aligned, exact, si, siShort, significant } from "./format.js";
 
 const KNOWN = {
+  __proto__: null, // a metric may be named like a method of every object
   error_rate: { label: "Error rate", unit: "", quality: true },
   bits_per_byte: { label: "Bits per byte", unit: "bits", quality: true },
   phoneme_error_rate: { label: "Phoneme error rate", unit: "", quality: true },
@@ -25,12 +26,12 @@ const LATENCY = /^latency_(lower_|upper_)?ms@(.+)$/;
 /**
  * Returns {name, label, unit, direction, quality, whole} and ways to write a value: `write` for
  * a column, `writeLimit` for a round number, `writeExact` for every digit. The objectives of a job say how the
- * server names them; `direction` is known for those alone, everything else is a cost.
+ * server names them; `direction` is known for those alone.
  */
 export function describeMetric(name, objectives = []) {
   const objective = objectives.find((o) => o.name === name);
   const latency = LATENCY.exec(name);
-  const known = KNOWN[name] ?? (latency ? describeLatency(latency) : { label: name, unit: "" });
+  const known = KNOWN[name] ?? (latency ? describeLatency(latency) : describeOwn(name));
   const label = objective?.label ? objective.label[0].toUpperCase() + objective.label.slice(1) : known.label;
   const unit = objective?.unit ?? known.unit;
   return {
@@ -65,9 +66,9 @@ export function axisNames(objectives, trials) {
 /** Names sorted as a person expects them: quality first, then latency, then the exact costs. */
 export function inOrder(names) {
   const rank = (name) => {
-    if (KNOWN[name]?.quality) return ORDER.indexOf(name);
-    if (LATENCY.test(name)) return 10;
-    return name in KNOWN ? 20 + ORDER.indexOf(name) : 15;
+    if (LATENCY.test(name)) return 20;
+    if (!(name in KNOWN)) return 10;
+    return KNOWN[name].quality ? ORDER.indexOf(name) : 30 + ORDER.indexOf(name);
   };
   return [...names].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
@@ -80,6 +81,12 @@ export function isBound(name) {
 function describeLatency([, bound, device]) {
   const end = { lower_: ", lower bound", upper_: ", upper bound" }[bound] ?? "";
   return { label: `Latency on ${device}${end}`, unit: "ms" };
+}
+
+/** All costs are known here and a latency names its device: this is what an evaluator of a job's own returns. */
+function describeOwn(name) {
+  const words = name.replaceAll("_", " ");
+  return { label: words[0].toUpperCase() + words.slice(1), unit: "", quality: true };
 }
 
 function join(text, unit) {

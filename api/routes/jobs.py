@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.inputs import DocumentDep, IdempotencyKeyDep, refuse_unknown_query, takes
 from api.schemas.job import JobPage, JobSummary
 from api.schemas.problem import documented
-from api.services import StoreDep
+from api.services import ServicesDep, StoreDep
 from nas.jobs.catalogue import finish, submit
 from nas.jobs.report import describe_job
 
@@ -27,9 +27,12 @@ _SEEN: dict[int | str, dict[str, Any]] = {
     responses=_SEEN | documented(409, 413, 415, 422),
     openapi_extra=takes("JobSpec"),
 )
-def submit_job(document: DocumentDep, key: IdempotencyKeyDep, store: StoreDep, response: Response) -> dict[str, Any]:
+def submit_job(
+    document: DocumentDep, key: IdempotencyKeyDep, services: ServicesDep, response: Response
+) -> dict[str, Any]:
     """Submit a job. Everything that the document names is checked before the job is acknowledged."""
-    job, created = submit(store, document, key)
+    store = services.store
+    job, created = submit(store, document, key, evaluators=services.settings.evaluators)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return describe_job(store, job)

@@ -48,6 +48,16 @@ ProcessesOption = Annotated[
         "--processes", min=1, max=256, show_default="one a core", help="How many candidates to train at once."
     ),
 ]
+EvaluatorsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--evaluator",
+        envvar="POCKETFORMER_EVALUATORS",
+        metavar="MODULE:FUNCTION",
+        show_default="none",
+        help="Code of your own that jobs may name as their evaluator; repeat it for more.",
+    ),
+]
 BatchOption = Annotated[int, typer.Option("--batch", help="Sequences in one inference.")]
 OwnBatchOption = Annotated[
     int | None,

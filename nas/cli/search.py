@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,8 +68,9 @@ def search(
     stop = stop_on_signals()
     logging.basicConfig(level=logging.WARNING)
     with opened_store(database) as store:
-        job, _ = submit(store, document)
-        job = _run(store, job, processes, stop)
+        evaluators = _evaluators_of(document)
+        job, _ = submit(store, document, evaluators=evaluators)
+        job = _run(store, job, processes, stop, evaluators)
         front = front_of(store, job)
         if as_json:
             print_json({"job": describe_job(store, job), "front": front, "fidelity": fidelity_of(store, job)})
@@ -82,20 +84,31 @@ def search(
             with writing("out", out, "a folder that files can be written in"):
                 _write_front(store, job, front, out)
         if not job.state.is_final:
-            note(f"Stopped. `nas worker --database {database}` goes on with {job.id}.")
+            allowing = "".join(f" --evaluator {name}" for name in evaluators)
+            note(f"Stopped. `nas worker --database {database}{allowing}` goes on with {job.id}.")
         elif job.state is not JobState.SUCCEEDED:
             note(f"{job.id} {job.state}: {job.reason}")
         if job.state is not JobState.SUCCEEDED:
             raise typer.Exit(1)
 
 
-def _run(store: Store, job: JobRecord, processes: int | None, stop: threading.Event) -> JobRecord:
+def _evaluators_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """Return the evaluator that a job names, if any: whoever runs a file of theirs here allows what it says."""
+    from nas.search.job import JobSpec
+
+    evaluator = JobSpec.from_document(document).task.evaluator
+    return () if evaluator is None else (evaluator.function,)
+
+
+def _run(
+    store: Store, job: JobRecord, processes: int | None, stop: threading.Event, evaluators: Sequence[str] = ()
+) -> JobRecord:
     """Run the job in a thread, show its progress from this one, which takes the signals; return it as it ended."""
     from nas.cli.progress import JobProgress
     from nas.jobs.report import progress_of
     from nas.jobs.worker import Worker
 
-    worker = Worker(store, processes=processes)
+    worker = Worker(store, processes=processes, evaluators=evaluators)
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -153,6 +166,8 @@ def _write_front(store: Store, job: JobRecord, front: dict[str, Any], folder: Pa
     for member in front["members"]:
         trial = store.trial(job.id, member["number"])
         stem = f"trial-{trial.number}"
-        (folder / f"{stem}.yaml").write_text(to_yaml(config_of(store, job, trial, None)))
-        (folder / f"{stem}.safetensors").write_bytes(weights_of(store, job, trial)[0])
+        config = config_of(store, job, trial, None)
+        (folder / f"{stem}.yaml").write_text(to_yaml(config))
+        if "weights" in config:  # an evaluator of one's own may train nothing
+            (folder / f"{stem}.safetensors").write_bytes(weights_of(store, job, trial)[0])
     note(f"Wrote {folder}: front.json, and configuration and weights of {len(front['members'])} trials.")

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.options import DEFAULT_DATABASE, DatabaseOption, JsonOption, example, make_data_folder
+from nas.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    EvaluatorsOption,
+    JsonOption,
+    example,
+    make_data_folder,
+)
 
 if TYPE_CHECKING:
     from api.server import Server
@@ -37,6 +44,7 @@ def serve(
         int | None,
         typer.Option(min=1, max=256, show_default="1", help="How many candidates the embedded worker trains at once."),
     ] = None,
+    evaluators: EvaluatorsOption = None,
     until_stdin_closes: Annotated[
         bool,
         typer.Option("--until-stdin-closes", help="Also stop when standard input ends: no server outlives its parent."),
@@ -65,6 +73,7 @@ def serve(
         "database_url": database,
         "embedded_worker": embedded_worker or None,
         "worker_processes": processes,
+        "evaluators": tuple(evaluators) if evaluators else None,
     }
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     make_data_folder(settings.database_url)

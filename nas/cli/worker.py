@@ -9,7 +9,14 @@ from types import FrameType
 
 import typer
 
-from nas.cli.options import DEFAULT_DATABASE, DatabaseOption, ProcessesOption, example, opened_store
+from nas.cli.options import (
+    DEFAULT_DATABASE,
+    DatabaseOption,
+    EvaluatorsOption,
+    ProcessesOption,
+    example,
+    opened_store,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,18 +24,24 @@ def register(app: typer.Typer) -> None:
     app.command("worker", epilog=example("nas worker --processes 2"))(worker)
 
 
-def worker(database: DatabaseOption = DEFAULT_DATABASE, processes: ProcessesOption = None) -> None:
+def worker(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    processes: ProcessesOption = None,
+    evaluators: EvaluatorsOption = None,
+) -> None:
     """Claim and run jobs until Ctrl-C or SIGTERM.
 
     A job under way is handed back then, and goes on where it stood with the next worker. A worker that is killed
     loses its job some seconds later to another one; nothing that was recorded is done twice.
     """
     from nas.jobs.worker import Worker
+    from nas.quality.evaluators import allowed_functions
 
+    allowed = allowed_functions(evaluators or [], "evaluator")
     stop = stop_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with opened_store(database) as store:
-        Worker(store, processes=processes).run(stop)
+        Worker(store, processes=processes, evaluators=allowed).run(stop)
 
 
 def stop_on_signals() -> threading.Event:

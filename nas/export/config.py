@@ -36,6 +36,17 @@ class CostRecord(StrictModel):
     peak_activation_mb: Positive | None = None
 
 
+class EvaluatorRecord(StrictModel):
+    """The function that scored the model, and which version of it that was."""
+
+    function: str
+    distribution: str | None = None
+    """The installed package that it belongs to; none where its module was just a file."""
+    version: str | None = None
+    sha256: Sha256 | None = None
+    """Of the source file of its module."""
+
+
 class QualityRecord(StrictModel):
     """What the task reported: on which split, after which training, and every metric by name."""
 
@@ -43,6 +54,8 @@ class QualityRecord(StrictModel):
     label: Literal["proxy", "trained", "tested"]
     split: Literal["train", "validation", "test"]
     metrics: dict[str, float]
+    evaluator: EvaluatorRecord | None = None
+    """Only of a job that named one of its own."""
 
 
 class LatencyRecord(StrictModel):

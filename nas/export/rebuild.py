@@ -158,7 +158,9 @@ def _quality_rows(config: Config, model: Any, weights: bytes | None) -> list[Row
         return []
     note = "no weights were given" if weights is None else ""
     metrics: dict[str, float] = {}
-    if weights is not None:
+    if quality.evaluator is not None:
+        note = f"scored by {quality.evaluator.function}, which rebuilding does not run"
+    elif weights is not None:
         dataset = load_dataset(data.name)
         if dataset.info.sha256 != data.sha256:
             note = (

@@ -35,4 +35,5 @@ def assignment_of(
         steps=ladder.steps[rung],
         goes_on=rung < ladder.last,
         in_full=in_full,
+        evaluator=None if spec.task.evaluator is None else spec.task.evaluator.model_dump(mode="json"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +16,7 @@ from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo, dataset_info
+from nas.quality.evaluators import check_allowed
 from nas.quality.tasks import TASKS
 from nas.search.finish import Finish
 from nas.search.job import JobSpec
@@ -26,9 +28,12 @@ from nas.workload import Workload
 from search_spaces import bundled
 
 
-def submit(store: Store, document: Any, idempotency_key: str | None = None) -> tuple[JobRecord, bool]:
+def submit(
+    store: Store, document: Any, idempotency_key: str | None = None, *, evaluators: Collection[str] = ()
+) -> tuple[JobRecord, bool]:
     """Check a job document, pin what it names, and queue it; return the job and whether it is a new one.
 
+    `evaluators` are the functions that the job may name as its own; they are not imported here.
     Raises `InvalidInput` with a problem for each wrong field and writes nothing then; `Conflict` when the
     idempotency key was used for another document.
     """
@@ -38,7 +43,7 @@ def submit(store: Store, document: Any, idempotency_key: str | None = None) -> t
         if earlier.document["spec"] != spec.to_document():
             raise Conflict(f"The idempotency key {idempotency_key!r} was used for another job, {earlier.id}.")
         return earlier, False
-    resolved = resolve(store, spec)
+    resolved = resolve(store, spec, evaluators)
     info = dataset_info(spec.task.dataset)
     store.put_dataset(info.name, info.version, info.sha256, info.to_dict())
     return store.add_job(spec.name, resolved, idempotency_key)
@@ -57,7 +62,7 @@ def finish(store: Store, job_id: str, document: Any) -> JobRecord:
     return store.request_finish(job_id, asked.model_dump(mode="json"))
 
 
-def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
+def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> dict[str, Any]:
     """Return the document that is kept: the job as given and, pinned, everything that it names.
 
     Raises `InvalidInput` with every problem found, not only the first.
@@ -71,6 +76,8 @@ def resolve(store: Store, spec: JobSpec) -> dict[str, Any]:
             problems.extend(error.problems)
             return None
 
+    if spec.task.evaluator is not None:
+        checked(check_allowed, spec.task.evaluator.function, evaluators)
     space = checked(find_space, store, spec.search_space)
     info = checked(dataset_info, spec.task.dataset)
     if info is not None:
@@ -169,8 +176,10 @@ def _named(table: LatencyTableRecord) -> str:
 
 
 def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
-    if spec.task.metric not in info.metrics:
-        raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(info.metrics), f"name a metric of {info.name}")
+    evaluator = spec.task.evaluator
+    known, owner = (info.metrics, info.name) if evaluator is None else (tuple(evaluator.metrics), evaluator.function)
+    if spec.task.metric not in known:
+        raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(known), f"name a metric of {owner}")
 
 
 def _check_family(space: SearchSpace, info: DatasetInfo) -> None:
@@ -267,16 +276,20 @@ def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None =
     """Return the point that hypervolume is measured against and the ideal one, by objective.
 
     Costs run from the lowest reachable value to the limit, or to the highest reachable value where there is no
-    limit; a quality from 0 to that of a model that ignores its input.
+    limit; a quality from 0 to that of a model that ignores its input; what an evaluator returns as the job declares.
     """
     bounds = bounds or Bounds(context.space, context.spec.workload)
     point: dict[str, float] = {}
     ideal: dict[str, float] = {}
+    evaluator = context.spec.task.evaluator
     for objective in context.objectives:
         reachable = reach_of(context, bounds, objective.name)
         if reachable is not None:
             limits = [c.limit for c in context.constraints if c.metric == objective.name and c.operator == "<="]
             ideal[objective.name], point[objective.name] = reachable[0], min([reachable[1], *limits])
+        elif evaluator is not None and objective.name in evaluator.metrics:
+            declared = evaluator.metrics[objective.name]
+            ideal[objective.name], point[objective.name] = declared.best, declared.worst
         elif objective.name in info.chance:
             ideal[objective.name], point[objective.name] = 0.0, info.chance[objective.name]
         else:

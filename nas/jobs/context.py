@@ -91,6 +91,9 @@ class JobContext:
 
 def quality_metrics(document: dict[str, Any]) -> tuple[str, ...]:
     """Return the metrics of quality that a job's trials have, from its kept document."""
+    evaluator = document["spec"]["task"].get("evaluator")
+    if evaluator is not None:
+        return tuple(evaluator["metrics"])
     # Documents of the first release don't say so; all their datasets were of this kind
     return tuple(document["dataset"].get("metrics", ("error_rate", "loss")))
 
@@ -98,7 +101,8 @@ def quality_metrics(document: dict[str, Any]) -> tuple[str, ...]:
 def job_metrics(spec: JobSpec, document: dict[str, Any]) -> dict[str, MetricInfo]:
     """Return every metric that the trials of a job may have, by its kept document; the task's first."""
     names = dict.fromkeys((spec.task.metric, *quality_metrics(document)))
-    known = {name: metric(name) for name in names}
+    declared = spec.task.evaluator.as_metrics() if spec.task.evaluator is not None else {}
+    known = {name: declared.get(name) or metric(name) for name in names}
     infos = {
         name: MetricInfo(name, m.label.capitalize(), m.direction, m.unit, False, m.worst) for name, m in known.items()
     }

@@ -82,7 +82,9 @@ def _quality(
     else:
         label, split, found = PROXY, "validation", trial.metrics
     metrics = {name: found[name] for name in names if name in found}
-    return {"metric": metric, "label": label, "split": split, "metrics": metrics}
+    evaluator = ((trial if trained is None else trained).training or {}).get("evaluator")
+    quality = {"metric": metric, "label": label, "split": split, "metrics": metrics}
+    return quality if evaluator is None else {**quality, "evaluator": evaluator}
 
 
 def weights_of(store: Store, job: JobRecord, trial: TrialRecord) -> tuple[bytes, str]:

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,9 +26,9 @@ from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import load_dataset
+from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
-from nas.quality.score import score_weights
-from nas.quality.training import TrainingPlan, Trunk
+from nas.quality.training import TrainingPlan
 from nas.search.evaluation import Evaluation
 from nas.workload import Workload
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 TRUNKS = "trunks"
 TRUNK_DAYS = 7
+REASON_CHARACTERS = 2000
+"""What is kept of an error's message: it stands in the database, and people read it."""
 NOT_OF_TRUNK = ("steps", "goes_on", "in_full")
 """Of an assignment, what changes no bit of the trunk."""
 
@@ -57,6 +60,8 @@ class Assignment:
     """Whether a longer training may follow: then the trunk stays."""
     in_full: bool = False
     """Whether this is no search any more: the confidence of the heads is told, and the test split is scored at last."""
+    evaluator: dict[str, Any] | None = None
+    """The job's own one, as its document says; the worker has made sure that it is allowed."""
 
 
 def evaluate(assignment: Assignment) -> Evaluation:
@@ -65,7 +70,10 @@ def evaluate(assignment: Assignment) -> Evaluation:
     Runs in an evaluation process. A candidate that fails is a failed trial with its reason, never a dead job.
     """
     started = time.perf_counter()
+    version: dict[str, Any] = {}
     try:
+        if assignment.evaluator is not None:
+            version["evaluator"] = evaluator_version(assignment.evaluator["function"])
         dataset = load_dataset(assignment.dataset)
         if dataset.info.sha256 != assignment.dataset_sha256:
             raise PocketformerError(
@@ -76,40 +84,62 @@ def evaluate(assignment: Assignment) -> Evaluation:
         checkpoint = trunk_file(assignment)
         architecture = Architecture.from_dict(assignment.architecture)
         workload = validate(Workload, assignment.workload)
-        trunk = Trunk(
+        candidate = Candidate(
             architecture,
             dataset,
-            plan,
+            plan.model_copy(update={"steps": assignment.steps}),
             workload=workload,
             seed=assignment.seed,
             first_rung=assignment.first_rung,
             checkpoint=checkpoint,
-            for_steps=assignment.steps,
         )
-        result = trunk.score_at(assignment.steps)
+        scored, started_cpu_s = _scorer(assignment), time.process_time()
+        metrics = scored(candidate)
+        cpu_s = time.process_time() - started_cpu_s
         confidence, test_metrics = None, None
         if assignment.in_full:
             confidence = head_confidence(architecture, dataset, workload, assignment.seed)
             if not assignment.goes_on:
-                test_metrics = score_weights(architecture, result.state, dataset, "test", workload)
+                test_metrics = scored(candidate.on_test(dataset))
         if not assignment.goes_on:
             checkpoint.unlink(missing_ok=True)
-    except Exception as error:
+    except BaseException as error:  # an evaluator's SystemExit, too, is no more than its trial's failure
         log.exception("evaluation failed")
         duration_s = time.perf_counter() - started
-        return Evaluation(None, None, None, f"{type(error).__name__}: {error}", duration_s)
-    training = {
-        "label": "trained" if assignment.in_full and not assignment.goes_on else result.label,
+        return Evaluation(None, version or None, None, _reason_of(error), duration_s)
+    result = candidate.trained  # an evaluator of the job's own may train in another way, or not at all
+    training: dict[str, Any] = {
+        "label": "trained" if assignment.in_full and not assignment.goes_on else "proxy",
         "software": software(),
-        "steps": result.steps,
-        "steps_taken": result.steps_taken,
-        "cpu_s": result.cpu_s,
-        "history": [[step, loss] for step, loss in result.history],
+        **version,
+        "steps": assignment.steps,
+        "steps_taken": 0 if result is None else result.steps_taken,
+        "cpu_s": cpu_s,
+        "history": [] if result is None else [[step, loss] for step, loss in result.history],
     }
     if assignment.in_full:
         training["head_confidence"] = confidence
-    weights = weights_to_bytes(result.state)
-    return Evaluation(dict(result.metrics), training, weights, None, time.perf_counter() - started, test_metrics)
+    weights = None if result is None else weights_to_bytes(result.state)
+    return Evaluation(metrics, training, weights, None, time.perf_counter() - started, test_metrics)
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return type and message; an evaluator's exceptions are a stranger's, and may have no message that can be read."""
+    try:
+        message = str(error)
+    except Exception as unreadable:
+        message = f"its message can't be read ({type(unreadable).__name__})"
+    if len(message) > REASON_CHARACTERS:
+        message = f"{message[:REASON_CHARACTERS]}… ({len(message)} characters)"
+    return f"{type(error).__name__}: {message}"
+
+
+def _scorer(assignment: Assignment) -> Callable[[Candidate], dict[str, float]]:
+    """Return what scores a candidate: the job's own evaluator, or else the training, by the dataset's metrics."""
+    if assignment.evaluator is None:
+        return lambda candidate: candidate.train().metrics
+    spec = validate(EvaluatorSpec, assignment.evaluator)
+    return lambda candidate: score(spec, candidate)
 
 
 def trunk_file(assignment: Assignment) -> Path:
@@ -117,7 +147,8 @@ def trunk_file(assignment: Assignment) -> Path:
 
     Whoever trains the same on this machine goes on there: another worker after a kill, or another rung.
     """
-    trained = {name: value for name, value in asdict(assignment).items() if name not in NOT_OF_TRUNK}
+    # What is None says nothing of the training: a field that is added later leaves the names of others as they are
+    trained = {n: value for n, value in asdict(assignment).items() if n not in NOT_OF_TRUNK and value is not None}
     digest = hashlib.sha256(json.dumps(trained, sort_keys=True).encode()).hexdigest()
     return cache_directory() / TRUNKS / f"{digest[:32]}.safetensors"
 
@@ -149,6 +180,11 @@ class EvaluationProcesses:
             self._pool = self._new_pool()
             return self._pool.submit(evaluate, assignment)
 
+    def import_evaluator(self, name: str) -> Future[dict[str, str | None]]:
+        """Import an evaluator in one of the processes; its future raises `EvaluatorFailed` where that can't be done."""
+        self._pool = self._pool or self._new_pool()
+        return self._pool.submit(evaluator_version, name)
+
     def close(self) -> None:
         """End every evaluation process, without waiting for what they do."""
         pool, self._pool = self._pool, None
@@ -166,6 +202,7 @@ class EvaluationProcesses:
 
 def _start_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
+    os.dup2(2, 1)  # what an evaluator prints goes to the log: standard output is the command's, perhaps as JSON
     torch.set_num_threads(1)  # evaluations run side by side, one core each, and sum in the same order
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

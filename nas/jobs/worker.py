@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,6 +17,7 @@ from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import reference_of
 from nas.jobs.context import JobContext
 from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
+from nas.jobs.evaluator_check import check_evaluator
 from nas.jobs.finishing import Finishing
 from nas.quality.datasets import DatasetInfo, dataset_info
 from nas.search.evaluation import Evaluation
@@ -44,9 +45,17 @@ class Worker:
     """Runs one job at a time on this machine, its candidates on several processes."""
 
     def __init__(
-        self, store: Store, *, processes: int | None = None, lease_s: float = 15.0, name: str | None = None
+        self,
+        store: Store,
+        *,
+        processes: int | None = None,
+        lease_s: float = 15.0,
+        name: str | None = None,
+        evaluators: Collection[str] = (),
     ) -> None:
+        """`evaluators` are the functions, each `package.module:function`, that jobs may name as their own."""
         self._store, self._lease_s = store, lease_s
+        self._evaluators = frozenset(evaluators)
         self.processes = processes or max(1, os.cpu_count() or 1)
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._stop = threading.Event()
@@ -122,6 +131,8 @@ class Worker:
     def _search(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str:
         spec = context.spec
         info = _checked_dataset(context)
+        if stop := self._check(context, processes, lease):
+            return stop
         if job.reference is None:
             reference = reference_of(context, info)
             self._store.set_reference(job.id, job.lease_token, reference)
@@ -151,6 +162,13 @@ class Worker:
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 
+    def _check(self, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str | None:
+        """Make sure that the job's evaluator, if it names one, may and can be used; return why to stop, or None."""
+        evaluator = context.spec.task.evaluator
+        if evaluator is None:
+            return None
+        return check_evaluator(evaluator.function, self._evaluators, processes, lease.stop_reason)
+
     def _end_search(self, job: JobRecord, context: JobContext, reason: str) -> JobRecord:
         """Record how the search ended; a job that asks to be finished goes on, and is returned so."""
         if reason == LOST:
@@ -172,7 +190,7 @@ class Worker:
         """Train in full what the job's plan says, and end the job as its search ended."""
         _checked_dataset(context)
         finishing = Finishing(self._store, job, context, processes.submit, self.processes, lease.stop_reason)
-        stopped = finishing.run()
+        stopped = self._check(context, processes, lease) or finishing.run()
         if stopped == LOST:
             raise LeaseLost
         if stopped == STOPPED:
@@ -212,7 +230,10 @@ class _Recorder:
     def evaluated(self, number: int, evaluation: Evaluation, metrics: Mapping[str, float] | None) -> None:
         before = self._store.trial(self._job.id, number)
         state = TrialState.FAILED if metrics is None else TrialState.COMPLETE
-        training = before.training if metrics is None else self._training(before, evaluation, metrics)
+        if metrics is None:
+            training = {**(before.training or {}), **(evaluation.training or {})} or None
+        else:
+            training = self._training(before, evaluation, metrics)
         duration_s = (before.duration_s or 0.0) + evaluation.duration_s
         outcome = TrialOutcome(state, dict(metrics or before.metrics), training, evaluation.error, duration_s)
         self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, evaluation.weights)

@@ -14,6 +14,7 @@ class Evaluation:
     metrics: Mapping[str, float] | None
     """The metrics that training gave (the costs are known already)."""
     training: Mapping[str, Any] | None
+    """Its record; of a failure only what was known by then."""
     weights: bytes | None
     error: str | None
     duration_s: float

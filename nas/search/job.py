@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
+from nas.quality.evaluators import EvaluatorSpec
 from nas.quality.training import TrainingPlan
 from nas.search.finish import LONGER, Finish
 from nas.search.promotion import Ladder
@@ -21,6 +22,8 @@ class TaskSpec(StrictModel):
     dataset: str
     metric: str
     training: TrainingPlan = TrainingPlan()
+    evaluator: EvaluatorSpec | None = None
+    """A function of one's own that scores candidates; without it the dataset's task does."""
 
 
 class Budget(StrictModel):

@@ -122,7 +122,9 @@ class RecordedJob:
     """Holds the lease of a job and records trials with chosen errors."""
 
     def __init__(self, store: Store, **changes: Any) -> None:
-        record, _ = submit(store, job_document(**changes))
+        document = job_document(**changes)
+        evaluator = document["task"].get("evaluator")
+        record, _ = submit(store, document, evaluators=[evaluator["function"]] if evaluator else ())
         claimed = store.claim_job_by_id(record.id, "test", lease_s=600)
         assert claimed is not None
         self.store, self.job = store, claimed
@@ -150,8 +152,13 @@ class RecordedJob:
 
     def complete(self, error_rate: float, *, weights: bool = False) -> int:
         """Record a new candidate as trained to this error rate; return its number."""
+        return self.complete_with({"error_rate": error_rate, "loss": 4 * error_rate}, weights=weights)
+
+    def complete_with(self, quality: dict[str, float], *, weights: bool = False) -> int:
+        """Record a new candidate as scored so; return its number."""
         number, architecture = self._begin()
-        metrics = self.context.costs(architecture) | {"error_rate": error_rate, "loss": 4 * error_rate}
+        metrics = self.context.costs(architecture) | quality
+        error_rate = next(iter(quality.values()))
         history = [[step, 3.5 - 0.9 * step + error_rate] for step in range(1, 4)]
         training = {"label": "proxy", "steps": 3, "cpu_s": 0.1, "history": history}
         content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas.errors import InvalidInput
 from nas.quality.datasets.sequences import Sequences
-from nas.quality.datasets.splits import SPLITS, SplitName
+from nas.quality.datasets.splits import SplitName
 
 TaskName = Literal["sequence-classification", "language-model", "sequence-to-sequence"]
 
@@ -80,10 +80,10 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         """Return one split; raise `InvalidInput` naming the known ones."""
-        for known in SPLITS:
+        for known, split in self.splits.items():
             if name == known:
-                return self.splits[known]
-        raise InvalidInput.of("split", name, ", ".join(SPLITS), "name one of these splits")
+                return split
+        raise InvalidInput.of("split", name, ", ".join(self.splits), "name one of these splits")
 
 
 def content_sha256(lines: Iterable[str]) -> str:
