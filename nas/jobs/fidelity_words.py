@@ -16,12 +16,15 @@ PARAMETERS = "parameters only"
 def words_of(report: Mapping[str, Any], job_id: str) -> list[str]:
     """Return what the figures mean, in plain sentences, the most important first."""
     metric, last = report["metric"], report["steps"][-1]
+    promotion = report["promotion"]
+    saved = [f"Promotion saved {promotion['saved']:.0%} of the search's training steps."] if promotion else []
     if report["status"] == "unchecked":
         return [
             f"Nobody has checked how {metric} after {last} steps ranks candidates, nor how much it differs between "
-            f"seeds: take it as a proxy. `nas jobs finish {job_id}` trains the front and a sample in full and tells."
+            f"seeds: take it as a proxy. `nas jobs finish {job_id}` trains the front and a sample in full and tells.",
+            *saved,
         ]
-    words = []
+    words: list[str] = []
     rung = next((r for r in report["rungs"] if r["steps"] == last), None)
     if rung is None or rung["overall"]["tau"] is None:
         if report["status"] != "running":
@@ -39,7 +42,7 @@ def words_of(report: Mapping[str, Any], job_id: str) -> list[str]:
             f"{choice['trained']} architectures that were trained so"
             + ("." if choice["regret"] is None else f"; regret {choice['regret']:.3g} in {metric} on average.")
         )
-    return words
+    return [*words, *saved]
 
 
 def _words_on_ranking(report: Mapping[str, Any], rung: Mapping[str, Any]) -> list[str]:
