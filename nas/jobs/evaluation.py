@@ -111,6 +111,7 @@ def evaluate(assignment: Assignment) -> Evaluation:
     training: dict[str, Any] = {
         "label": "trained" if assignment.in_full and not assignment.goes_on else "proxy",
         "software": software(),
+        "hardware": None if result is None else result.hardware,
         **version,
         "steps": assignment.steps,
         "steps_taken": 0 if result is None else result.steps_taken,

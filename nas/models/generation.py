@@ -104,7 +104,7 @@ def _start(
     batch, length = tokens.shape
     if isinstance(model, DecoderModel):
         logits, state = model.prefill(tokens, mask, length + new)
-        lengths = torch.full((batch,), length) if mask is None else mask.sum(dim=1)
+        lengths = torch.full((batch,), length, device=tokens.device) if mask is None else mask.sum(dim=1)
         return _Start(logits, lengths, state, model.step)
     source = model.encode(tokens, mask)
 
@@ -113,17 +113,17 @@ def _start(
         logits, caches = model.step(newest, position, caches, read)
         return logits, (caches, read)
 
-    first = torch.full((batch,), start_token, dtype=torch.int64)
-    nothing = torch.zeros(batch, dtype=torch.int64)
+    first = torch.full((batch,), start_token, dtype=torch.int64, device=tokens.device)
+    nothing = torch.zeros_like(first)
     logits, state = step(first, nothing, (model.empty_state(batch, new), source))
     return _Start(logits, nothing + 1, state, step)
 
 
 def _greedy(start: _Start, new: int, end_token: int | None) -> Generated:
     logits, state = start.logits, start.state
-    batch = logits.shape[0]
-    done = torch.zeros(batch, dtype=torch.bool)
-    lengths, scores = torch.zeros(batch, dtype=torch.int64), torch.zeros(batch)
+    batch, device = logits.shape[0], logits.device
+    done = torch.zeros(batch, dtype=torch.bool, device=device)
+    lengths, scores = torch.zeros(batch, dtype=torch.int64, device=device), torch.zeros(batch, device=device)
     written: list[Tensor] = []
     while True:
         score, token = logits.log_softmax(dim=-1).max(dim=-1)
@@ -140,19 +140,21 @@ def _greedy(start: _Start, new: int, end_token: int | None) -> Generated:
 
 def _beam(start: _Start, new: int, end_token: int | None, beams: int, length_penalty: float) -> Generated:
     batch, vocabulary = start.logits.shape
-    rows = torch.arange(batch).repeat_interleave(beams)  # (B·K,): sequence b's beams stand together
+    device = start.logits.device
+    rows = torch.arange(batch, device=device).repeat_interleave(beams)  # (B·K,): sequence b's beams stand together
     state, position = _rows(start.state, rows), start.position[rows]
     logits = start.logits[rows]
     # All beams of a sequence start alike: only the first of them counts until they differ
-    scores = torch.full((batch, beams), float("-inf"))
+    scores = torch.full((batch, beams), float("-inf"), device=device)
     scores[:, 0] = 0.0
-    lengths = torch.zeros(batch, beams, dtype=torch.int64)
-    done = torch.zeros(batch, beams, dtype=torch.bool)
-    written = torch.zeros(batch, beams, 0, dtype=torch.int64)
+    lengths = torch.zeros(batch, beams, dtype=torch.int64, device=device)
+    done = torch.zeros(batch, beams, dtype=torch.bool, device=device)
+    written = torch.zeros(batch, beams, 0, dtype=torch.int64, device=device)
     while True:
         ahead = logits.log_softmax(dim=-1).view(batch, beams, vocabulary)
         if end_token is not None:  # a finished beam goes on with the end token, at no cost
-            only_end = torch.full((vocabulary,), float("-inf")).index_fill(0, torch.tensor([end_token]), 0.0)
+            only_end = torch.full((vocabulary,), float("-inf"), device=device)
+            only_end[end_token] = 0.0
             ahead = torch.where(done.unsqueeze(-1), only_end, ahead)
         total = scores.unsqueeze(-1) + ahead  # (B, K, V)
         length_after = (lengths + ~done).unsqueeze(-1)
@@ -167,13 +169,13 @@ def _beam(start: _Start, new: int, end_token: int | None, beams: int, length_pen
             done = done | (token == end_token)
         if written.shape[-1] == new or bool(done.all()):
             return _likeliest(written, lengths, scores, length_penalty)
-        state = _rows(state, (torch.arange(batch).unsqueeze(1) * beams + parent).view(-1))
+        state = _rows(state, (torch.arange(batch, device=device).unsqueeze(1) * beams + parent).view(-1))
         logits, state = start.step(token.view(-1), position + written.shape[-1] - 1, state)
 
 
 def _likeliest(written: Tensor, lengths: Tensor, scores: Tensor, length_penalty: float) -> Generated:
     best = (scores / lengths.to(scores.dtype).pow(length_penalty)).argmax(dim=1)
-    every = torch.arange(len(best))
+    every = torch.arange(len(best), device=best.device)
     lengths = lengths[every, best]
     return Generated(written[every, best][:, : int(lengths.max())], lengths, scores[every, best])
 

@@ -14,8 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +30,7 @@ from nas.documents import StrictModel
 from nas.errors import InvalidInput, TrainingDiverged
 from nas.models import Model, build_model
 from nas.quality.datasets import Dataset
+from nas.quality.hardware import Hardware, beside
 from nas.quality.optimizer import optimizer_for
 from nas.quality.score import evaluate
 from nas.quality.tasks import TASKS, Task
@@ -71,6 +71,8 @@ class TrainingResult:
     cpu_s: float
     state: dict[str, Tensor]
     """The weights: CPU tensors that nothing else holds."""
+    hardware: str
+    """What it was trained on, and in which precision."""
     label: str = "proxy"
 
 
@@ -122,13 +124,19 @@ class Trunk:
         self._workload, self._seed, self._checkpoint = workload, seed, checkpoint
         self._first_rung = plan.steps if first_rung is None else first_rung
         self._for_steps = plan.steps if for_steps is None else for_steps
-        self._model = build_model(architecture, seed=seed).train()
-        self._optimizer = optimizer_for(self._model, plan.learning_rate)
+        self._hardware = Hardware.here()
+        self._begin()
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
-        self._losses: list[float] = []
         self._saved_at = time.monotonic()
         if checkpoint is not None and checkpoint.exists():
             self._resume(checkpoint)
+
+    def _begin(self) -> None:
+        """Stand at step 0."""
+        # Built on the processor, so that a seed gives the same initial weights everywhere
+        self._model = build_model(self._architecture, seed=self._seed).train().to(self._hardware.device)
+        self._optimizer = optimizer_for(self._model, self._plan.learning_rate)
+        self._losses: list[float] = []
 
     @property
     def step(self) -> int:
@@ -144,7 +152,7 @@ class Trunk:
         before, start = self.step, decay_start(steps)
         if before > start:
             raise ValueError(f"the trunk is at step {before}, a schedule of {steps} steps decays from {start} on")
-        with _deterministic():
+        with self._hardware.deterministic():
             self._run(self._model, self._optimizer, self._losses, start, steps, on_step, keep=True)
             if self._checkpoint is not None and self.step > before:
                 self._save(self._checkpoint)
@@ -164,7 +172,8 @@ class Trunk:
             steps_taken=steps - before,
             duration_s=time.perf_counter() - started_s,
             cpu_s=time.process_time() - started_cpu_s,
-            state={name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()},
+            state={name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()},
+            hardware=self._hardware.name,
         )
 
     def _run(
@@ -190,7 +199,8 @@ class Trunk:
             factor = schedule(step, steps, self._first_rung)
             for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
-            loss = self._task.loss(model, batch)
+            with self._hardware.forward():
+                loss = self._task.loss(model, beside(model, *batch))
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise TrainingDiverged(f"the loss is {value} at step {step + 1} of {steps}")
@@ -237,9 +247,7 @@ class Trunk:
             self._losses = tensors["losses"].tolist()
         except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
             log.warning("the checkpoint %s is not used: %s", path, error)
-            self._model = build_model(self._architecture, seed=self._seed).train()
-            self._optimizer = optimizer_for(self._model, self._plan.learning_rate)
-            self._losses = []
+            self._begin()
 
     @property
     def _identity(self) -> str:
@@ -253,6 +261,7 @@ class Trunk:
             "workload": self._workload.key,
             "seed": self._seed,
             "torch": str(torch.__version__),
+            "hardware": self._hardware.name,
         }
         return json.dumps(value, sort_keys=True)
 
@@ -306,15 +315,3 @@ def check_fits(architecture: Architecture, dataset: Dataset, task: Task, workloa
                 f"{needed} for the dataset {info.name} at {workload.key}",
                 "build the architecture from a space that was made for the task (`for_task`)",
             )
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """Use only algorithms that give the same sums every time, and restore the setting afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned_only)

@@ -15,6 +15,7 @@ from nas.architecture import Family, TaskShape
 from nas.errors import InvalidInput
 from nas.models import Model
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
+from nas.quality.hardware import beside
 from nas.quality.tasks.task import Batch, scoring_rows, training_rows
 from nas.workload import Workload
 
@@ -56,7 +57,7 @@ class SequenceClassification:
         """Return `error_rate` (share of wrong answers) and `loss` (mean cross-entropy in nats)."""
         wrong, loss = 0, 0.0
         for rows in scoring_rows(np.minimum(split.inputs.lengths, workload.input_length)):
-            tokens, mask, labels = padded(split, rows, workload.input_length)
+            tokens, mask, labels = beside(model, *padded(split, rows, workload.input_length))
             logits = model(tokens, mask)  # (B, outputs)
             wrong += int((logits.argmax(dim=-1) != labels).sum())
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))

@@ -15,6 +15,7 @@ from nas.architecture import Family, TaskShape
 from nas.models import Model
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
 from nas.quality.datasets.vocabulary import END
+from nas.quality.hardware import beside
 from nas.quality.tasks.task import IGNORED, SCORING_BATCH, Batch
 from nas.workload import Workload
 
@@ -70,7 +71,7 @@ class LanguageModel:
         starts = np.arange(0, len(text) - 1, length)
         nats = 0.0
         for first in range(0, len(starts), SCORING_BATCH):
-            tokens, following = _windows(text, starts[first : first + SCORING_BATCH], length)
+            tokens, following = beside(model, *_windows(text, starts[first : first + SCORING_BATCH], length))
             logits = model(tokens).flatten(0, 1)
             nats += float(functional.cross_entropy(logits, following.flatten(), ignore_index=IGNORED, reduction="sum"))
         return {"bits_per_byte": nats / math.log(2) / split.text_bytes, "loss": nats / (len(text) - 1)}

@@ -17,6 +17,7 @@ from nas.models import EncoderDecoderModel, Model
 from nas.models.generation import generate
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
 from nas.quality.datasets.vocabulary import END, PADDING
+from nas.quality.hardware import beside
 from nas.quality.tasks.task import IGNORED, Batch, scoring_rows, training_rows
 from nas.workload import Workload
 
@@ -74,7 +75,7 @@ class SequenceToSequence:
         assert split.targets is not None
         nats, errors, inexact = 0.0, 0, 0
         for rows in scoring_rows(np.minimum(split.inputs.lengths, workload.input_length)):
-            batch = _padded(split, rows, workload)
+            batch = beside(model, *_padded(split, rows, workload))
             nats += float(self._cross_entropy(model, batch, "sum"))
             found = generate(
                 model, batch[0], batch[1], max_new_tokens=workload.output_length, end_token=END, start_token=PADDING
