@@ -91,6 +91,8 @@ async def _embedded_worker(services: Services) -> AsyncIterator[None]:
 
 def _limits(settings: Settings) -> Callable[[Scope], int]:
     def limit_of(scope: Scope) -> int:
+        if scope["path"] == datasets.PATH:
+            return settings.max_file_bytes
         takes_tables = scope["path"].endswith("/latency-tables")
         return settings.max_latency_table_bytes if takes_tables else settings.max_body_bytes
 

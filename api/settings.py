@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     max_latency_table_bytes: Annotated[int, Field(ge=1_000, description="The largest latency table that is taken.")] = (
         20 * MAX_BYTES
     )
+    max_file_bytes: Annotated[
+        int, Field(ge=1_000, description="The largest file that is taken by POST /v1/datasets.")
+    ] = 4_000_000_000
     event_poll_s: Annotated[
         float, Field(gt=0, le=60, description="How often a followed job is looked at for news, in seconds.")
     ] = 0.2

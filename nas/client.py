@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, NoReturn
@@ -29,6 +29,8 @@ Document = dict[str, Any]
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 """The states of a job that nothing follows."""
 
+PREPARING_S = 3600.0
+"""Longest wait for a job on a file of one's own: the server reads all of it before it answers."""
 TIMEOUT_S = 60.0
 """Longest silence in an answer; an event stream says something every 15 s."""
 
@@ -140,8 +142,29 @@ class Client:
         return list(self._get("/v1/datasets")["datasets"])
 
     def dataset(self, name: str) -> Document:
-        """Return one dataset."""
+        """Return one dataset, or one file that was brought."""
         return self._get(f"/v1/datasets/{_segment(name)}")
+
+    def files(self) -> list[Document]:
+        """Return every file that was brought."""
+        return list(self._get("/v1/datasets")["files"])
+
+    def file(self, name: str) -> Document:
+        """Return one file that was brought, with its columns and first rows; raise `NotFound`."""
+        found = self.dataset(name)
+        if "size_bytes" not in found:
+            raise NotFound(f"{name!r} is a bundled dataset, no file.")
+        return found
+
+    def add_file(self, name: str, pieces: Iterable[bytes], size_bytes: int | None = None) -> Document:
+        """Bring a file in pieces of any size; raise `Conflict` if its name stands for another content.
+
+        With `size_bytes` a file that is too large is refused before it is sent.
+        """
+        headers = {"Content-Type": "application/octet-stream"}
+        if size_bytes is not None:
+            headers["Content-Length"] = str(size_bytes)
+        return _document(self._request("POST", "/v1/datasets", {"name": name}, content=pieces, headers=headers))
 
     def score(
         self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str] = ()
@@ -153,9 +176,13 @@ class Client:
     # Jobs ----------------------------------------------------------------------------------------------------
 
     def submit_job(self, document: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
-        """Submit a job; the same key with the same document gives the first job again."""
+        """Submit a job; the same key with the same document gives the first job again.
+
+        The answer to a job on a large file of one's own takes as long as the server needs to prepare it.
+        """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._post("/v1/jobs", document, headers)
+        own = isinstance(document.get("task"), Mapping) and isinstance(document["task"].get("dataset"), Mapping)
+        return self._post("/v1/jobs", document, headers, PREPARING_S if own else None)
 
     def jobs(self, limit: int | None = None) -> Iterator[Document]:
         """Yield jobs, newest first, page by page; at most `limit`."""
@@ -253,22 +280,31 @@ class Client:
         given = {name: value for name, value in query.items() if value is not None}
         return _document(self._request("GET", path, given))
 
-    def _post(self, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None = None) -> Document:
+    def _post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
+    ) -> Document:
         refuse_non_finite(body)
         content = None if body is None else json.dumps(body).encode()
         extra = {"Content-Type": "application/json"} if content is not None else {}
-        return _document(self._request("POST", path, content=content, headers={**extra, **(headers or {})}))
+        given = {**extra, **(headers or {})}
+        return _document(self._request("POST", path, content=content, headers=given, patience_s=patience_s))
 
     def _request(
         self,
         method: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
     ) -> httpx.Response:
+        timeout = self._http.timeout if patience_s is None else httpx.Timeout(patience_s, connect=10.0)
         try:
-            response = self._http.request(method, path, params=query, content=content, headers=headers)
+            response = self._http.request(method, path, params=query, content=content, headers=headers, timeout=timeout)
         except httpx.TransportError as error:
             raise ServerUnreachable(
                 f"no answer from {self.url} ({error or type(error).__name__}): is `nas serve` running there? "

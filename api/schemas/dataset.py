@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -35,9 +36,38 @@ class DatasetSummary(Answer):
     output_length_percentiles: dict[str, int] | None = Field(
         description="The same of what a sequence-to-sequence model writes, its end token included."
     )
+    notes: list[str] = Field(description="What else to know: what was left out, and why.")
+
+
+class UnavailableDataset(Answer):
+    """A bundled dataset whose package is not installed at the service."""
+
+    name: str
+    reason: str = Field(description="What to install.")
+
+
+class FileEntry(Answer):
+    """A file that was brought."""
+
+    name: str = Field(description="What `task.dataset.file` of a job calls it.")
+    sha256: str
+    size_bytes: int
+    created_at: datetime
+    format: Literal["csv", "tsv", "jsonl", "txt"] | None = Field(
+        description="By the suffix of its name; null where a job has to say it."
+    )
+
+
+class FileSummary(FileEntry):
+    """A file that was brought, and what stands at its beginning."""
+
+    columns: list[str] = Field(description="Empty where the beginning does not show them.")
+    first_rows: list[dict[str, str]] = Field(description="The first rows, long values cut short.")
 
 
 class DatasetList(Answer):
     """Every dataset that the service knows."""
 
     datasets: list[DatasetSummary]
+    unavailable: list[UnavailableDataset]
+    files: list[FileEntry]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import nas
-from nas.cli import demo, device, export, fidelity, jobs, score, search, serve, space, worker
+from nas.cli import data, demo, device, export, fidelity, jobs, score, search, serve, space, worker
 from nas.cli.output import print_error
 from nas.errors import InvalidInput, PocketformerError
 
@@ -47,6 +47,7 @@ fidelity.register(jobs.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(space.app, name="space")
 app.add_typer(device.app, name="device")
+app.add_typer(data.app, name="data")
 for command in (score, export):
     command.register(app)
 

@@ -53,9 +53,9 @@ DatasetOption = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        metavar="NAME",
+        metavar="NAME|JOB.YAML",
         show_default="the space's own sizes",
-        help="Measure models with the vocabulary of this dataset, as a job on it searches them.",
+        help="Measure models with the vocabulary of this dataset, or of the one that a job document describes.",
     ),
 ]
 LengthOption = Annotated[

@@ -17,6 +17,7 @@ from nas.cli.output import (
     print_table,
     table_of,
 )
+from nas.cli.own_files import with_file_added
 from nas.errors import NotFound
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ def submit(
     url: UrlOption = DEFAULT_URL,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit a job to a server."""
+    """Submit a job to a server. A file of your own that it names by path is brought there first."""
     document = read_document(file)
     with opened_client(url) as client:
+        document = with_file_added(document, file.parent, client)
         job = client.submit_job(document, key)
         if follow:
             _watch(client, job["id"], as_json)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.cli.own_files import info_of_job
 from nas.cli.places import Place
 from nas.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nas.architecture import Architecture, TaskShape
     from nas.latency.device import Device
     from nas.latency.table import LatencyTable
@@ -57,10 +57,13 @@ def _shape_for(space: SearchSpace, workload: Workload, dataset: str) -> TaskShap
     from nas.quality.datasets import dataset_info
     from nas.quality.tasks import TASKS
 
-    try:
-        info = dataset_info(dataset)
-    except InvalidInput as error:
-        raise InvalidInput([replace(problem, field="dataset") for problem in error.problems]) from error
+    if dataset.endswith((".yaml", ".yml", ".json")):
+        info = info_of_job(Path(dataset))
+    else:
+        try:
+            info = dataset_info(dataset)
+        except InvalidInput as error:
+            raise InvalidInput([replace(problem, field="dataset") for problem in error.problems]) from error
     task = TASKS[info.task]
     if task.family != space.family:
         raise InvalidInput.of(

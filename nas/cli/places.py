@@ -38,6 +38,15 @@ class Place(Protocol):
     def latency_table(self, device: str, version: int) -> Document:
         """Return one whole latency table."""
 
+    def files(self) -> list[Document]:
+        """Return every file that was brought."""
+
+    def file(self, name: str) -> Document:
+        """Return one file that was brought, with its columns and first rows."""
+
+    def add_file(self, name: str, pieces: Iterator[bytes], size_bytes: int) -> Document:
+        """Keep a file; return what is told of it."""
+
     def score(self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]) -> Document:
         """Return costs and predicted latencies of one architecture."""
 
@@ -87,6 +96,24 @@ class Database:
     def latency_table(self, device: str, version: int) -> Document:
         """Return one whole latency table."""
         return self._store.latency_table(device, version).document or {}
+
+    def files(self) -> list[Document]:
+        """Return every file that was brought."""
+        from nas.jobs.files import describe_files
+
+        return describe_files(self._store)
+
+    def file(self, name: str) -> Document:
+        """Return one file that was brought, with its columns and first rows."""
+        from nas.jobs.files import describe_file
+
+        return describe_file(self._store, name)
+
+    def add_file(self, name: str, pieces: Iterator[bytes], size_bytes: int) -> Document:  # noqa: ARG002  (a server's)
+        """Keep a file; return what is told of it."""
+        from nas.jobs.files import add_file
+
+        return add_file(self._store, name, pieces)[0]
 
     def score(self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]) -> Document:
         """Return costs and predicted latencies of one architecture."""

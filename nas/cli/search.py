@@ -24,6 +24,8 @@ from nas.cli.options import (
     writing,
 )
 from nas.cli.output import architecture_text, front_table, note, print_json, print_table
+from nas.cli.own_files import MB, with_file_added
+from nas.cli.places import Database
 from nas.cli.worker import stop_on_signals
 from nas.errors import LeaseLost
 
@@ -55,7 +57,8 @@ def search(
     """Run one job here, without a server, and print its front.
 
     The same code as a server's worker, on the same database: what was searched here is seen in the dashboard of
-    `nas serve` on that database, and a job that Ctrl-C stopped goes on with `nas worker`.
+    `nas serve` on that database, and a job that Ctrl-C stopped goes on with `nas worker`. A file of your own that the
+    job names by path is added to the database first.
     """
     from nas.jobs.catalogue import submit
     from nas.jobs.fidelity_report import fidelity_of
@@ -68,6 +71,8 @@ def search(
     stop = stop_on_signals()
     logging.basicConfig(level=logging.WARNING)
     with opened_store(database) as store:
+        document = with_file_added(document, file.parent, Database(store))
+        _prepare(store, document)
         evaluators = _evaluators_of(document)
         job, _ = submit(store, document, evaluators=evaluators)
         job = _run(store, job, processes, stop, evaluators)
@@ -90,6 +95,18 @@ def search(
             note(f"{job.id} {job.state}: {job.reason}")
         if job.state is not JobState.SUCCEEDED:
             raise typer.Exit(1)
+
+
+def _prepare(store: Store, document: dict[str, Any]) -> None:
+    """Prepare a file of one's own before the job is submitted, where its progress can be seen."""
+    from nas.cli.progress import StepProgress
+    from nas.jobs.own_data import prepared_info
+    from nas.search.job import JobSpec
+
+    dataset = JobSpec.from_document(document).task.dataset
+    if not isinstance(dataset, str):
+        with StepProgress() as shown:
+            prepared_info(store, dataset, lambda done, size: shown("preparing (MB)", done // MB, max(1, size // MB)))
 
 
 def _evaluators_of(document: dict[str, Any]) -> tuple[str, ...]:

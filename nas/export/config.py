@@ -12,6 +12,9 @@ from pydantic import Field
 import nas
 from nas.architecture import Architecture
 from nas.documents import StrictModel, parse_document, validate
+from nas.quality.datasets import Reference
+from nas.quality.datasets.dataset import TaskName
+from nas.quality.datasets.own.document import PinnedData
 from nas.quality.training import TrainingPlan
 from nas.workload import Workload
 
@@ -74,6 +77,20 @@ class DatasetRecord(StrictModel):
     name: str
     version: str
     sha256: Sha256
+    task: TaskName | None = None
+    classes: tuple[str, ...] = ()
+    """What each output of a classifier stands for."""
+    vocabulary: dict[str, Any] | None = None
+    """How text becomes the tokens that the model reads (`nas.quality.datasets.described.vocabulary_from`)."""
+    output_vocabulary: dict[str, Any] | None = None
+    """How the tokens that a sequence-to-sequence model writes become text."""
+    own: PinnedData | None = None
+    """Of a person's own data: the document and the file that it was prepared from."""
+
+    @property
+    def reference(self) -> Reference:
+        """What `nas.quality.datasets.load` takes."""
+        return self.name if self.own is None else self.own.model_dump(mode="json", exclude_none=True)
 
 
 class TrainingRecord(StrictModel):

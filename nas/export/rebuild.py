@@ -19,7 +19,8 @@ from nas.latency.device import this_machine
 from nas.latency.measure import Measured, measure
 from nas.latency.table import LatencyTable
 from nas.models import build_model, phases
-from nas.quality.datasets import load_dataset
+from nas.quality.datasets import load
+from nas.quality.datasets.own.prepared import is_prepared
 from nas.quality.score import evaluate
 from nas.workload import Workload
 
@@ -160,8 +161,10 @@ def _quality_rows(config: Config, model: Any, weights: bytes | None) -> list[Row
     metrics: dict[str, float] = {}
     if quality.evaluator is not None:
         note = f"scored by {quality.evaluator.function}, which rebuilding does not run"
+    elif data.own is not None and not is_prepared(data.own):
+        note = f"the data of {data.name} is not prepared on this machine: submit the job here, with the same file"
     elif weights is not None:
-        dataset = load_dataset(data.name)
+        dataset = load(data.reference)
         if dataset.info.sha256 != data.sha256:
             note = (
                 f"the data here is another version ({dataset.info.version}, recorded {data.version}): "

@@ -26,7 +26,7 @@ def assignment_of(
     spec = context.spec
     return Assignment(
         dict(architecture),
-        spec.task.dataset,
+        context.dataset,
         context.dataset_sha256,
         spec.task.training.model_dump(mode="json"),
         spec.workload.model_dump(mode="json"),

@@ -12,10 +12,11 @@ from nas.costs.bounds import PEAK
 from nas.documents import validate
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
+from nas.jobs.own_data import kept_name, pin, prepared_info
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
-from nas.quality.datasets import DatasetInfo, dataset_info
+from nas.quality.datasets import DatasetInfo
 from nas.quality.evaluators import check_allowed
 from nas.quality.tasks import TASKS
 from nas.search.finish import Finish
@@ -44,8 +45,9 @@ def submit(
             raise Conflict(f"The idempotency key {idempotency_key!r} was used for another job, {earlier.id}.")
         return earlier, False
     resolved = resolve(store, spec, evaluators)
-    info = dataset_info(spec.task.dataset)
-    store.put_dataset(info.name, info.version, info.sha256, info.to_dict())
+    info = prepared_info(store, spec.task.dataset)
+    name = kept_name(info.name, info.sha256, pin(store, spec.task.dataset))
+    store.put_dataset(name, info.version, info.sha256, info.to_dict())
     return store.add_job(spec.name, resolved, idempotency_key)
 
 
@@ -79,7 +81,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
     if spec.task.evaluator is not None:
         checked(check_allowed, spec.task.evaluator.function, evaluators)
     space = checked(find_space, store, spec.search_space)
-    info = checked(dataset_info, spec.task.dataset)
+    info = checked(prepared_info, store, spec.task.dataset)
     if info is not None:
         checked(_check_metric, spec, info)
         shape = checked(TASKS[info.task].shape, info, spec.workload)
@@ -88,8 +90,9 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
         checked(_check_family, space, info)
     if space is not None and info is not None and not problems:
         space = space.for_task(shape)
+        measured_for = spec.task.dataset if isinstance(spec.task.dataset, str) else "JOB.YAML"
         tables = [
-            checked(find_table, store, name, spec.workload, space, f"devices[{i}]", info.name)
+            checked(find_table, store, name, spec.workload, space, f"devices[{i}]", measured_for)
             for i, name in enumerate(spec.devices)
         ]
         if all(devices) and all(tables):
@@ -102,6 +105,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
                     "version": info.version,
                     "sha256": info.sha256,
                     "metrics": list(info.metrics),
+                    "pinned": pin(store, spec.task.dataset),
                 },
                 "task_shape": asdict(shape),
                 "latency_tables": versions,

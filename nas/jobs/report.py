@@ -29,7 +29,7 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "started_at": _text(job.started_at),
         "finished_at": _text(job.finished_at),
         "search_space": job.document["search_space"]["name"],
-        "dataset": spec.task.dataset,
+        "dataset": job.document["dataset"]["name"],
         "sampler": spec.sampler,
         "seed": spec.seed,
         "devices": list(spec.devices),

@@ -19,7 +19,8 @@ from nas.jobs.context import JobContext
 from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
 from nas.jobs.evaluator_check import check_evaluator
 from nas.jobs.finishing import Finishing
-from nas.quality.datasets import DatasetInfo, dataset_info
+from nas.jobs.own_data import dataset_of
+from nas.quality.datasets.own.prepared import remove_old_prepared
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
 from nas.search.promotion import Cohorts, Ladder
@@ -64,6 +65,7 @@ class Worker:
         """Claim and run jobs until `stop` is set; a job under way is then released for the next worker."""
         log.info("worker %s waits for jobs, %d evaluations at a time", self.name, self.processes)
         remove_old_trunks()
+        remove_old_prepared()
         while not stop.is_set():
             try:
                 found = self.run_once(stop)
@@ -130,7 +132,7 @@ class Worker:
 
     def _search(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str:
         spec = context.spec
-        info = _checked_dataset(context)
+        info = dataset_of(self._store, job.document).info
         if stop := self._check(context, processes, lease):
             return stop
         if job.reference is None:
@@ -188,7 +190,7 @@ class Worker:
 
     def _finish(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> None:
         """Train in full what the job's plan says, and end the job as its search ended."""
-        _checked_dataset(context)
+        dataset_of(self._store, job.document)
         finishing = Finishing(self._store, job, context, processes.submit, self.processes, lease.stop_reason)
         stopped = self._check(context, processes, lease) or finishing.run()
         if stopped == LOST:
@@ -295,17 +297,6 @@ class _Lease:
                 continue
             if job.cancel_requested:
                 self._reason = CANCELLED
-
-
-def _checked_dataset(context: JobContext) -> DatasetInfo:
-    """Return the facts about the job's dataset; raise `PocketformerError` where this worker has another one."""
-    info = dataset_info(context.spec.task.dataset)
-    if info.sha256 != context.dataset_sha256:
-        raise PocketformerError(
-            f"the dataset {info.name} of this worker ({info.version}) has sha256 {info.sha256}, the job was "
-            f"submitted with {context.dataset_sha256}: install the same release of the package that carries it"
-        )
-    return info
 
 
 def _recorded(trial: TrialRecord) -> RecordedTrial:

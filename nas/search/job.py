@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
+from nas.quality.datasets.own.document import OwnData
 from nas.quality.evaluators import EvaluatorSpec
 from nas.quality.training import TrainingPlan
 from nas.search.finish import LONGER, Finish
@@ -19,11 +20,22 @@ from nas.workload import Workload
 class TaskSpec(StrictModel):
     """Which dataset, which of its metrics is the quality, and how candidates are trained."""
 
-    dataset: str
+    dataset: str | OwnData
+    """The name of a bundled one, or a person's own data."""
     metric: str
     training: TrainingPlan = TrainingPlan()
     evaluator: EvaluatorSpec | None = None
     """A function of one's own that scores candidates; without it the dataset's task does."""
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _dataset_is_named_or_described(cls, value: Any) -> Any:
+        # Apart from pydantic's own way with unions, which names every branch of one in a field's path
+        if isinstance(value, dict):
+            return validate(OwnData, value)
+        if not isinstance(value, str | OwnData):
+            raise InvalidInput.of("", value, "the name of a dataset, or a mapping of your own data", "correct it")
+        return value
 
 
 class Budget(StrictModel):

@@ -10,18 +10,19 @@ from nas.store.database import Database
 from nas.store.datasets import Datasets
 from nas.store.devices import Devices
 from nas.store.events import Events
+from nas.store.files import Files
 from nas.store.jobs import Jobs
 from nas.store.retrainings import Retrainings
 from nas.store.search_spaces import SearchSpaces
 from nas.store.trials import Trials
 
 
-class Store(Jobs, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts):
+class Store(Jobs, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files):
     """The service's memory on SQLite or PostgreSQL; the same behaviour on both.
 
     One store serves any number of threads; other processes open their own, or use this one after a fork. Every
-    method is one transaction: it has happened whole when it returns and not at all when it raises. What is
-    returned is a copy. Each method may raise `StoreUnavailable`.
+    method is one transaction: it has happened whole when it returns and not at all when it raises (files are taken in
+    many, see `nas.store.files`). What is returned is a copy. Each method may raise `StoreUnavailable`.
     """
 
     @classmethod

@@ -103,6 +103,31 @@ datasets = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+file_contents = Table(
+    "file_contents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sha256", String, unique=True),  # with its size, set at the end of the upload: until then no file has it
+    Column("size_bytes", BigInteger),
+    Column("touched_at", UtcDateTime, nullable=False),  # when the last chunk came
+)
+
+file_chunks = Table(
+    "file_chunks",
+    metadata,
+    Column("content_id", String, ForeignKey("file_contents.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("content_id", String, ForeignKey("file_contents.id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,

@@ -264,8 +264,10 @@ class TestScore:
 
 class TestDatasets:
     def test_datasets_are_listed_with_licence_splits_and_hash(self, service: Service) -> None:
-        datasets = {dataset["name"]: dataset for dataset in service.client.get("/v1/datasets").json()["datasets"]}
-        assert set(datasets) == {"language-identification", "python-docs", "cmudict"}
+        listed = service.client.get("/v1/datasets").json()
+        assert (listed["unavailable"], listed["files"]) == ([], [])
+        datasets = {dataset["name"]: dataset for dataset in listed["datasets"]}
+        assert set(datasets) == {"language-identification", "python-docs", "cmudict", "king-james"}
         for name, dataset in datasets.items():
             assert service.client.get(f"/v1/datasets/{name}").json() == dataset
             assert set(dataset["chance"]) == set(dataset["metrics"])

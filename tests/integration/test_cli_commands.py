@@ -23,6 +23,7 @@ from nas.costs import cost_names, costs_of
 from nas.space import SearchSpace
 from nas.workload import Workload
 from tests.patience import patiently
+from tests.unit.own_files import reviews
 
 LATENCY = "latency_ms@this-machine"
 WORKLOAD = ("--space", "smoke", "--input-length", 64)
@@ -54,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         try:
             _measure(folder)
             _write_rows(folder / "rows.csv")
+            (folder / "reviews.csv").write_bytes(reviews())
             _succeed(nas("jobs", "submit", "job.yaml", "--watch"))
             _succeed(nas("jobs", "config", "--out", "knee.yaml", "--weights", "knee.safetensors"))
             yield folder

@@ -30,6 +30,7 @@ EXPECTED = {
         for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel", "finish", "fidelity")
     ),
     *(f"space {name}" for name in ("list", "show")),
+    *(f"data {name}" for name in ("add", "list", "show")),
     *(f"device {name}" for name in ("list", "show", "profile", "verify", "compare", "export", "import", "fit")),
 }
 
@@ -69,7 +70,7 @@ def test_every_example_is_spelt_as_the_command_takes_it(line: str) -> None:
     command.make_context(name, words[len(name.split()) :], resilient_parsing=False).close()
 
 
-@pytest.mark.parametrize("words", ["", "jobs", "space", "device"])
+@pytest.mark.parametrize("words", ["", "jobs", "space", "device", "data"])
 def test_a_group_alone_lists_its_commands(words: str) -> None:
     run = nas(*words.split())
     assert run.code == 2

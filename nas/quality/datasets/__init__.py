@@ -1,13 +1,17 @@
 """The datasets that a job can name. To add one, write a file with a `load()` and add its line to `_LOADERS`.
 
-A file that needs a package of the `datasets` extra names it in its `load()` error; nothing is downloaded.
+A file that needs a package of the `datasets` extra names it in its `load()` error; nothing is downloaded. A person's
+own data is described by the job itself: see `nas.quality.datasets.own`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
+from nas.documents import validate
 from nas.errors import InvalidInput
 from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split
 
@@ -15,9 +19,13 @@ _LOADERS: dict[str, str] = {  # name → package.module, imported when the datas
     "language-identification": "nas.quality.datasets.language_identification",
     "python-docs": "nas.quality.datasets.python_docs",
     "cmudict": "nas.quality.datasets.cmudict",
+    "king-james": "nas.quality.datasets.king_james",
 }
 
-__all__ = ["Dataset", "DatasetInfo", "Split", "dataset_info", "dataset_names", "load_dataset"]
+Reference = str | Mapping[str, Any]
+"""The name of a bundled dataset, or a `PinnedData` document: plain values, which travel between processes."""
+
+__all__ = ["Dataset", "DatasetInfo", "Reference", "Split", "dataset_info", "dataset_names", "load", "load_dataset"]
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -28,6 +36,19 @@ def dataset_names() -> tuple[str, ...]:
 def dataset_info(name: str) -> DatasetInfo:
     """Return the facts about a dataset; raises as `load_dataset`."""
     return load_dataset(name).info
+
+
+def load(reference: Reference) -> Dataset:
+    """Return a bundled dataset by its name, or own data that was prepared on this machine.
+
+    Raises as `load_dataset`, and `PocketformerError` for own data that was not prepared here.
+    """
+    if isinstance(reference, str):
+        return load_dataset(reference)
+    from nas.quality.datasets.own.document import PinnedData  # noqa: PLC0415  (own data builds on this package)
+    from nas.quality.datasets.own.prepared import open_prepared  # noqa: PLC0415
+
+    return open_prepared(validate(PinnedData, reference, "dataset"))
 
 
 def load_dataset(name: str) -> Dataset:

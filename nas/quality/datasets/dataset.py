@@ -49,10 +49,18 @@ class DatasetInfo:
     """Tokens in a training example at the 50th, 90th, 99th and 100th percentile."""
     output_length_percentiles: dict[str, int] | None = None
     """The same of what a sequence-to-sequence model writes, its end token included."""
+    notes: tuple[str, ...] = ()
+    """What else a reader has to know: what was left out, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self) | {"classes": list(self.classes), "metrics": list(self.metrics)}
+        lists = {name: list(getattr(self, name)) for name in ("classes", "metrics", "notes")}
+        return asdict(self) | lists
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> DatasetInfo:
+        """Return what `to_dict` was called on."""
+        return cls(**{**value, **{name: tuple(value[name]) for name in ("classes", "metrics", "notes")}})
 
 
 @dataclass(frozen=True)

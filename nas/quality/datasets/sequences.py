@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Tokens = NDArray[np.int32]
+Tokens = NDArray[np.integer]
+"""Of any width: datasets in files keep the smallest that holds their vocabulary."""
 
 
 @dataclass(frozen=True)

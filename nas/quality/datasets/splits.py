@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import Literal
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_ASCII_KEYS = bytes(ord(chr(b).lower()) if chr(b).isascii() and chr(b).isalnum() else ord(" ") for b in range(256))
 
 
-@lru_cache(maxsize=4096)
 def split_of(key: str) -> SplitName:
     """Return the split of everything with this key: 80 % train, 10 % validation, 10 % test."""
     digest = hashlib.sha256(key.encode()).digest()
@@ -23,4 +22,6 @@ def split_of(key: str) -> SplitName:
 
 def comparison_key(text: str) -> str:
     """Return what two texts must share to count as one: their letters and digits in lower case, word by word."""
+    if text.isascii():  # the same, ten times as fast: most texts of large files
+        return b" ".join(text.encode().translate(_ASCII_KEYS).split()).decode()
     return _NOT_ALPHANUMERIC.sub(" ", text.casefold()).strip()

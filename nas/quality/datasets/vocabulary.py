@@ -22,6 +22,8 @@ SPECIAL = 3
 """So many tokens are special; the first of a vocabulary's own has this number."""
 
 Tokens = NDArray[np.int32]
+DESCRIBED_SPECIAL = {"padding": PADDING, "end": END, "unknown": UNKNOWN}
+"""The special tokens, as every vocabulary describes them."""
 
 
 class Vocabulary(Protocol):
@@ -33,6 +35,9 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> Tokens:
         """Return the tokens of a text, shape (length,), without special ones but `UNKNOWN`."""
+
+    def encode_many(self, texts: Sequence[str]) -> list[Tokens]:
+        """Return the tokens of each text."""
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Return the text of tokens; special ones are left out."""
@@ -51,13 +56,17 @@ class ByteVocabulary:
         """See `Vocabulary`."""
         return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int32) + SPECIAL
 
+    def encode_many(self, texts: Sequence[str]) -> list[Tokens]:
+        """See `Vocabulary`."""
+        return [self.encode(text) for text in texts]
+
     def decode(self, tokens: Iterable[int]) -> str:
         """See `Vocabulary`; a character cut in the middle is left out, too."""
         return bytes(int(t) - SPECIAL for t in tokens if t >= SPECIAL).decode("utf-8", errors="ignore")
 
     def describe(self) -> dict[str, Any]:
         """See `Vocabulary`."""
-        return {"type": "bytes", "special": {"padding": PADDING, "end": END, "unknown": UNKNOWN}}
+        return {"type": "bytes", "special": DESCRIBED_SPECIAL}
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,15 @@ class SymbolVocabulary:
         parts: Sequence[str] = text.split(self.separator) if self.separator else text
         return np.array([self._numbers.get(part, UNKNOWN) for part in parts if part], dtype=np.int32)
 
+    def encode_many(self, texts: Sequence[str]) -> list[Tokens]:
+        """See `Vocabulary`."""
+        return [self.encode(text) for text in texts]
+
     def decode(self, tokens: Iterable[int]) -> str:
         """See `Vocabulary`."""
         return self.separator.join(self.symbols[int(t) - SPECIAL] for t in tokens if t >= SPECIAL)
 
     def describe(self) -> dict[str, Any]:
         """See `Vocabulary`."""
-        special = {"padding": PADDING, "end": END, "unknown": UNKNOWN}
-        return {"type": "symbols", "separator": self.separator, "symbols": list(self.symbols), "special": special}
+        symbols = list(self.symbols)
+        return {"type": "symbols", "separator": self.separator, "symbols": symbols, "special": DESCRIBED_SPECIAL}

@@ -19,6 +19,9 @@ from nas.quality.hardware import beside
 from nas.quality.tasks.task import IGNORED, SCORING_BATCH, Batch
 from nas.workload import Workload
 
+WINDOWS_A_PASS = 1 << 18
+"""Some hundred steps more than any search takes, in a few megabytes whatever the length of the text."""
+
 
 class LanguageModel:
     """Batches are windows (B, T) int64 of the text and the tokens (B, T) int64 that follow at each place.
@@ -36,14 +39,17 @@ class LanguageModel:
     def training_batches(
         self, split: Split, workload: Workload, batch_size: int, steps: int, seed: int, start: int = 0
     ) -> Iterator[Batch]:
-        """See `Task`; each pass cuts the text at other places, and takes its windows in another order."""
+        """See `Task`; each pass cuts the text at other places, and takes its windows in another order.
+
+        Of a text of more than `WINDOWS_A_PASS` windows a pass takes so many, drawn without repetition.
+        """
         text, length = split.inputs.tokens, min(_length(workload), len(split.inputs.tokens) - 1)
         rng = np.random.default_rng(seed)
         given, left = 0, np.empty(0, dtype=np.int64)
         while given < steps:
             while len(left) < batch_size:
                 first = int(rng.integers(min(length, len(text) - length)))
-                left = np.concatenate([left, rng.permutation(np.arange(first, len(text) - length, length))])
+                left = np.concatenate([left, _shuffled_starts(first, len(text) - length, length, rng)])
             starts, left = left[:batch_size], left[batch_size:]
             given += 1
             if given > start:
@@ -81,9 +87,17 @@ def _length(workload: Workload) -> int:
     return workload.input_length + workload.output_length
 
 
+def _shuffled_starts(first: int, end: int, length: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return where the windows of one pass start, every `length` tokens from `first` on, in random order."""
+    count = -(-(end - first) // length)
+    if count <= WINDOWS_A_PASS:
+        return rng.permutation(np.arange(first, end, length))
+    return first + length * rng.choice(count, WINDOWS_A_PASS, replace=False)
+
+
 def _windows(text: NDArray[np.integer], starts: NDArray[np.int64], length: int) -> Batch:
     """Return (B, `length`) tokens from each start on and those that follow; behind the text's end none is asked for."""
     places = starts[:, None] + np.arange(length + 1)[None]
     inside = places < len(text)
-    window = np.where(inside, text[np.minimum(places, len(text) - 1)], IGNORED).astype(np.int64)
+    window = np.where(inside, text[np.minimum(places, len(text) - 1)].astype(np.int64), IGNORED)
     return torch.from_numpy(np.maximum(window[:, :-1], 0)), torch.from_numpy(window[:, 1:].copy())
