@@ -64,6 +64,16 @@ bench: $(VENV)/.dev ## Measure again the figures that README and docs state (kee
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/repeatability.py
+	$(MAKE) bench-quality
+
+DATASETS := language-identification python-docs cmudict
+
+.PHONY: bench-quality
+bench-quality: $(VENV)/.dev ## Of these, what docs/quality.md states of the quality score (about two hours on one core)
+	for dataset in $(DATASETS); do for what in ranking rates full; do \
+		$(BIN)/python benchmarks/quality.py $$what --dataset $$dataset || exit 1; done; done
+	$(BIN)/python benchmarks/quality.py promotion
+	$(BIN)/python benchmarks/quality.py loop
 
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'

@@ -32,6 +32,10 @@ REACH = 4
 """Neighbours on each side that a letter is spoken by, at most."""
 
 
+Baseline = tuple[str, float, float]
+"""What it is, and its score on validation and test, in the dataset's metric."""
+
+
 def main() -> None:
     """Print the baselines."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -39,21 +43,21 @@ def main() -> None:
     given = parser.parse_args()
     for name, baseline in BASELINES.items():
         if given.dataset in (None, name):
-            baseline(load_dataset(name))
+            what, validation, test = baseline(load_dataset(name))
+            print(f"{name}: {what}: validation {validation:.4f}, test {test:.4f}")
 
 
 # Language identification -------------------------------------------------------------------------------------
 
 
-def language_identification(dataset: Dataset) -> None:
-    """Print the error rates of tf–idf with logistic regression, on texts cut as a model's are."""
+def language_identification(dataset: Dataset) -> Baseline:
+    """Return the error rates of tf–idf with logistic regression, on texts cut as a model's are."""
     vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, min_df=2)
     train = dataset.split("train")
     model = LogisticRegression(C=30, max_iter=300).fit(vectors.fit_transform(texts(train)), train.labels)
-    for name in ("validation", "test"):
-        split = dataset.split(name)
-        error = float(np.mean(model.predict(vectors.transform(texts(split))) != split.labels))
-        print(f"{dataset.info.name}: tf–idf and logistic regression, {name}: error rate {error:.4f}")
+    splits = [dataset.split(name) for name in ("validation", "test")]
+    errors = [float(np.mean(model.predict(vectors.transform(texts(split))) != split.labels)) for split in splits]
+    return "tf–idf and logistic regression", errors[0], errors[1]
 
 
 def texts(split: Split) -> list[str]:
@@ -64,8 +68,8 @@ def texts(split: Split) -> list[str]:
 # Language model ----------------------------------------------------------------------------------------------
 
 
-def python_docs(dataset: Dataset) -> None:
-    """Print the bits a byte of interpolated n-gram models."""
+def python_docs(dataset: Dataset) -> Baseline:
+    """Return the bits a byte of the interpolated n-gram model of the best order."""
     train = dataset.split("train").inputs.tokens.tolist()
     counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for order in range(max(ORDERS)):
@@ -77,8 +81,7 @@ def python_docs(dataset: Dataset) -> None:
     }
     best = min(found, key=found.__getitem__)
     test = bits_per_byte(counts, dataset.split("test"), best, dataset.info.vocabulary_size)
-    every = ", ".join(f"{order}: {bits:.3f}" for order, bits in found.items())
-    print(f"{dataset.info.name}: n-gram models, validation: bits per byte by order {every}; test ({best}): {test:.3f}")
+    return f"interpolated {best}-gram model", found[best], test
 
 
 def bits_per_byte(counts: dict[tuple[int, ...], Counter[int]], split: Split, order: int, vocabulary_size: int) -> float:
@@ -104,8 +107,8 @@ def bits_per_byte(counts: dict[tuple[int, ...], Counter[int]], split: Split, ord
 Word = Sequence[int]
 
 
-def cmudict(dataset: Dataset) -> None:
-    """Print the phoneme error rates of letters spoken by their neighbours."""
+def cmudict(dataset: Dataset) -> Baseline:
+    """Return the phoneme error rates of letters spoken by their neighbours."""
     train = pairs(dataset.split("train"))
     spoken = align(train)
     by_context: dict[tuple[int, ...], Counter[tuple[int, ...]]] = defaultdict(Counter)
@@ -114,13 +117,15 @@ def cmudict(dataset: Dataset) -> None:
             for reach in range(REACH + 1):
                 by_context[around(word, place, reach)][part] += 1
     usual = {context: counter.most_common(1)[0][0] for context, counter in by_context.items()}
+    scores = []
     for name in ("validation", "test"):
         errors = wanted = 0
         for word, target in pairs(dataset.split(name)):
             found = [phoneme for place in range(len(word)) for phoneme in speak(usual, word, place)]
             errors += edit_distance(found, target)
             wanted += len(target)
-        print(f"{dataset.info.name}: letters by their neighbours, {name}: phoneme error rate {errors / wanted:.4f}")
+        scores.append(errors / wanted)
+    return "letters by their neighbours", scores[0], scores[1]
 
 
 def pairs(split: Split) -> list[tuple[list[int], list[int]]]:

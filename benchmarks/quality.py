@@ -4,12 +4,16 @@
     python benchmarks/quality.py ranking --dataset cmudict --models 12
     python benchmarks/quality.py rates --dataset python-docs           # does one base rate suit every width?
     python benchmarks/quality.py loop                                  # what the loop around the model costs
+    python benchmarks/quality.py promotion                             # steps saved by promotion, and what it loses
+    python benchmarks/quality.py full --dataset cmudict                # ten CPU minutes of training, beside a baseline
 
 `ranking` trains architectures spread evenly over the logarithm of their parameters, once as a job does and once eight
 times as long; Kendall's tau says how well the first ranks as the second. Beside it stands the same figure for ranking
 by parameters and by width alone, which any training has to beat to be worth its seconds. `rates` trains models that
 differ in width alone at five base learning rates. `loop` compares the steps a second of a training with those of the
-bare sum of its parts. One thread; keep the machine idle meanwhile.
+bare sum of its parts. `promotion` trains three cohorts up all rungs, then replays what promotion would have stopped, in
+many orders of proposal. `full` trains one architecture of the bundled space for ten CPU minutes at most, scores it on
+test once, and trains the baseline of benchmarks/baselines.py on the same data. One thread; keep the machine idle.
 """
 
 from __future__ import annotations
@@ -19,9 +23,14 @@ import math
 import random
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from baselines import BASELINES
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -32,8 +41,12 @@ from nas.models import build_model
 from nas.quality.datasets import Dataset, dataset_names, load_dataset
 from nas.quality.fidelity import agreement, cost_strata
 from nas.quality.optimizer import optimizer_for
+from nas.quality.score import score_weights
 from nas.quality.tasks import TASKS
-from nas.quality.training import CLIP_NORM, TrainingPlan, schedule, train
+from nas.quality.training import CLIP_NORM, TrainingPlan, Trunk, decay_start, schedule, train
+from nas.search.front import hypervolume
+from nas.search.objectives import MetricInfo, cost_metrics
+from nas.search.promotion import Cohorts, Ladder
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -44,6 +57,9 @@ LONGER = 8
 STRATA = 3
 RATES = (3e-4, 1e-3, 3e-3, 9e-3, 2.7e-2)
 WIDTHS = (32, 64, 128, 256)
+LADDER = Ladder.of(steps=300, rungs=3, cohort=12, reduction=3.0)
+COHORTS = 3
+ORDERS = 200
 console = Console(width=130)
 
 
@@ -58,9 +74,9 @@ class Subject:
 
 
 SUBJECTS = {
-    "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 1e6),
+    "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 7.5e5),
     "python-docs": Subject(
-        "causal-decoder", Workload(input_length=96, output_length=16), TrainingPlan(steps=150, batch_size=8), 1e6
+        "causal-decoder", Workload(input_length=96, output_length=16), TrainingPlan(steps=120, batch_size=8), 1e6
     ),
     "cmudict": Subject(
         "seq2seq", Workload(input_length=16, output_length=16), TrainingPlan(steps=300, batch_size=32), 1e6
@@ -71,7 +87,7 @@ SUBJECTS = {
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("ranking", "rates", "loop"))
+    parser.add_argument("what", choices=("ranking", "rates", "loop", "promotion", "full"))
     parser.add_argument("--dataset", default=dataset_names()[0], choices=tuple(SUBJECTS))
     parser.add_argument("--models", type=int, default=12)
     parser.add_argument("--steps", type=int, help="of a training, in place of the usual ones")
@@ -81,12 +97,18 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     subject, dataset = SUBJECTS[given.dataset], load_dataset(given.dataset)
-    changes = {name: getattr(given, name) for name in ("steps", "batch_size", "learning_rate")}
-    plan = subject.plan.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    plan = subject.plan.model_copy(update=plan_changes(given))
     console.print(f"{dataset.info.title}, {dataset.info.version}, sha256 {dataset.info.sha256[:12]}…")
     console.print(f"{plan}, {subject.workload.key}, torch {torch.__version__}, 1 thread")
     console.print(f"chance level: {dataset.info.chance}\n")
-    {"ranking": ranking, "rates": rates, "loop": loop}[given.what](dataset, subject, plan, given)
+    measures = {"ranking": ranking, "rates": rates, "loop": loop, "promotion": promotion, "full": full}
+    measures[given.what](dataset, subject, plan, given)
+
+
+def plan_changes(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a training plan that are given on the command line."""
+    fields = {name: getattr(given, name) for name in ("steps", "batch_size", "learning_rate")}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def space_of(dataset: Dataset, subject: Subject) -> SearchSpace:
@@ -104,7 +126,10 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
     table = Table(
         "parameters", "without embeddings", "width", "layers", "CPU s", metric, "±", "loss", f"{LONGER} × as long"
     )
-    short, final, costs, widths = [], [], [], []
+    names = list(dict.fromkeys((metric, "loss")))
+    short: dict[str, list[float]] = {name: [] for name in names}
+    final: dict[str, list[float]] = {name: [] for name in names}
+    costs, widths, seconds = [], [], []
     for architecture in stratified(space_of(dataset, subject), subject.workload, given.models, subject.most_parameters):
         results = [
             train(architecture, dataset, plan, workload=subject.workload, seed=seed) for seed in range(given.seeds)
@@ -112,35 +137,57 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
         longer = train(architecture, dataset, long_plan, workload=subject.workload, seed=0)
         found = [result.metrics[metric] for result in results]
         cost, stacks = costs_of(architecture, subject.workload), [stack for _, stack in architecture.stacks]
-        short.append(statistics.fmean(found))
-        final.append(longer.metrics[metric])
+        for name in names:
+            short[name].append(statistics.fmean(result.metrics[name] for result in results))
+            final[name].append(longer.metrics[name])
         costs.append(cost.parameters_without_embeddings)
         widths.append(sum(stack.hidden_size for stack in stacks))
+        seconds.append(max(result.cpu_s for result in results))
         table.add_row(
             f"{cost.parameters:,}",
             f"{cost.parameters_without_embeddings:,}",
             "+".join(str(stack.hidden_size) for stack in stacks),
             "+".join(str(stack.depth) for stack in stacks),
             f"{statistics.fmean(result.cpu_s for result in results):.1f}",
-            f"{short[-1]:.4f}",
+            f"{short[metric][-1]:.4f}",
             f"{(max(found) - min(found)) / 2:.4f}",
-            f"{statistics.fmean(result.metrics['loss'] for result in results):.3f}",
-            f"{final[-1]:.4f} ({longer.cpu_s:.0f} s)",
+            f"{short['loss'][-1]:.3f}",
+            f"{final[metric][-1]:.4f}, {final['loss'][-1]:.3f} ({longer.cpu_s:.0f} s)",
         )
         print(".", end="", flush=True)
     print()
     console.print(table)
-    console.print(f"Kendall's tau to {metric} after {long_plan.steps} steps, with 90 % of bootstraps over the models:")
+    console.print(f"The dearest of these short trainings took {max(seconds):.1f} CPU seconds, scoring included.")
+    for name in names:
+        say_agreement(name, (plan.steps, short[name]), (long_plan.steps, final[name]), costs, widths)
+
+
+def say_agreement(
+    metric: str,
+    short: tuple[int, Sequence[float]],
+    final: tuple[int, Sequence[float]],
+    costs: Sequence[float],
+    widths: Sequence[float],
+) -> None:
+    """Print how well figures after (steps, figures) rank as those after more steps, beside what costs no training."""
+    console.print(f"Kendall's tau to {metric} after {final[0]} steps, with 90 % of bootstraps over the models:")
+    taus = []
     for name, figures in (
-        (f"{metric} after {plan.steps} steps", short),
+        (f"{metric} after {short[0]} steps", short[1]),
         ("parameters without embeddings alone", [-cost for cost in costs]),
         ("width alone", [-width for width in widths]),
     ):
-        overall, within = agreement(figures, final), agreement(figures, final, cost_strata(costs, STRATA))
+        overall, within = agreement(figures, final[1]), agreement(figures, final[1], cost_strata(costs, STRATA))
         console.print(
             f"  {name:40} {overall.tau:+.2f} ({overall.tau_low:+.2f} to {overall.tau_high:+.2f}), "
             f"within {STRATA} strata of cost {within.tau:+.2f}"
         )
+        taus.append((overall.tau, within.tau))
+    (ours, ours_within), (parameters, parameters_within), _ = taus
+    if ours <= parameters:
+        console.print("FLAG: this short training ranks no better than counting parameters does.")
+    if ours_within <= parameters_within:
+        console.print("FLAG: among candidates of like cost it ranks no better than counting parameters does.")
 
 
 def stratified(space: SearchSpace, workload: Workload, count: int, most: float) -> list[Architecture]:
@@ -185,12 +232,23 @@ def rates(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpars
 
 def of_width(space: SearchSpace, width: int) -> Architecture:
     """Return one architecture of the space in that width: two layers a stack, softmax attention, feed-forward of 2."""
-    document = space.to_document()
-    for name in ("encoder", "decoder"):
-        if name in document:
-            document[name] |= {"hidden_size": [width], "depth": [2]}
-            document[name]["layer"] |= {"attention": {"softmax": {"heads": [2]}}, "feed_forward_ratio": [2]}
+    layer = {"attention": {"softmax": {"heads": [2]}}, "feed_forward_ratio": [2]}
+    stack = {"hidden_size": [width], "depth": [2], "layer": layer}
+    return narrowed(space, {name: stack for name in ("encoder", "decoder") if name in space.to_document()})
+
+
+def narrowed(space: SearchSpace, choices: dict[str, Any]) -> Architecture:
+    """Return the first architecture drawn from a space whose document has these choices in place of its own."""
+    document = merged(space.to_document(), choices)
     return SearchSpace.from_document(document).for_task(space.task_shape).sample(random.Random(0))
+
+
+def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the fields of `changes` in place of its own; the attention types are replaced whole."""
+    return document | {
+        name: merged(document[name], value) if isinstance(value, dict) and name != "attention" else value
+        for name, value in changes.items()
+    }
 
 
 # Loop --------------------------------------------------------------------------------------------------------
@@ -241,6 +299,180 @@ def bare_speed(architecture: Architecture, batches: list[tuple[torch.Tensor, ...
         optimizer.step()
         marks.append(time.process_time())
     return (len(marks) - 1) / (marks[-1] - marks[0])
+
+
+# Promotion ---------------------------------------------------------------------------------------------------
+
+Rungs = list[dict[str, float]]
+"""All metrics of a candidate, quality and costs, on each rung."""
+
+
+def promotion(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argparse.Namespace) -> None:
+    """Print the share of steps that promotion takes, and of the front's hypervolume that it keeps."""
+    ladder = LADDER if given.steps is None else Ladder.of(given.steps, len(LADDER.steps), LADDER.cohort, 3.0)
+    quality = dataset.info.metrics[0]
+    count, cost_infos = COHORTS * ladder.cohort, cost_metrics((), TASKS[dataset.info.task].family)
+    pool = stratified(space_of(dataset, subject), subject.workload, count, subject.most_parameters)
+    started_s = time.process_time()
+    every: list[Rungs] = []
+    for architecture in pool:
+        trunk = Trunk(
+            architecture,
+            dataset,
+            plan.model_copy(update={"steps": ladder.steps[-1]}),
+            workload=subject.workload,
+            seed=0,
+            first_rung=ladder.steps[0],
+        )
+        costs = costs_of(architecture, subject.workload).named(architecture.family)
+        every.append([costs | trunk.score_at(steps).metrics for steps in ladder.steps])
+        print(".", end="", flush=True)
+    print(
+        f"\n{len(pool)} candidates on rungs of {ladder.steps} steps: {time.process_time() - started_s:.0f} CPU seconds"
+    )
+    final = [rungs[-1][quality] for rungs in every]
+    for rung, steps in enumerate(ladder.steps[:-1]):
+        tau = agreement([rungs[rung][quality] for rungs in every], final).tau
+        console.print(f"Kendall's tau of {quality} after {steps} steps to that after {ladder.steps[-1]}: {tau:+.2f}")
+    table = Table("objectives", "candidates trained in full", "steps taken", "hypervolume lost", "at most in 90 %")
+    info = MetricInfo(quality, quality, "minimize", "", False, dataset.info.chance[quality])
+    rng = random.Random(0)
+    orders = [rng.sample(range(len(every)), len(every)) for _ in range(ORDERS)]
+    for cost in ("parameters", "macs"):
+        objectives = [info, cost_infos[cost]]
+        replays = [replay([every[row] for row in order], ladder, objectives) for order in orders]
+        full_share, steps_share, lost = np.array(replays).T
+        table.add_row(
+            f"{quality}, log {cost}",
+            f"{np.median(full_share):.0%}",
+            f"{np.median(steps_share):.0%} ({steps_share.min():.0%} to {steps_share.max():.0%})",
+            f"{np.mean(lost):.2%} (median {np.median(lost):.2%})",
+            f"{np.quantile(lost, 0.9):.2%}",
+        )
+    console.print(table)
+    console.print(
+        f"cohorts of {ladder.cohort}, {ORDERS} orders of proposal; without promotion all take {ladder.steps[-1]}"
+    )
+
+
+def replay(every: list[Rungs], ladder: Ladder, objectives: list[MetricInfo]) -> tuple[float, float, float]:
+    """Return which shares of candidates get to the last rung, of steps are taken, of the hypervolume are lost.
+
+    They are proposed in the order given. A trunk goes on from rung to rung, each score has a decay of its own.
+    """
+    cohorts = Cohorts(ladder, objectives, [])
+    reached = [0] * len(every)
+    for number in range(len(every)):
+        cohorts.enter(number)
+        cohorts.score(number, 0, every[number][0])
+    while decisions := list(cohorts.decide(closed=True)):
+        for decision in decisions:
+            if decision.goes_on_to is not None:
+                reached[decision.number] = decision.goes_on_to
+                cohorts.score(decision.number, decision.goes_on_to, every[decision.number][decision.goes_on_to])
+    values = np.array([[rungs[-1][o.name] for o in objectives] for rungs in every])
+    values[:, 1:] = np.log(values[:, 1:])
+    in_full = [number for number, rung in enumerate(reached) if rung == ladder.last]
+    taken = sum(steps_to(ladder, rung) for rung in reached)
+    kept = volume_of(values[in_full], values, objectives) / volume_of(values, values, objectives)
+    return len(in_full) / len(every), taken / (len(every) * ladder.steps[-1]), 1 - kept
+
+
+def steps_to(ladder: Ladder, rung: int) -> int:
+    """Return the steps of a candidate that is scored on every rung up to this one."""
+    decays = sum(steps - decay_start(steps) for steps in ladder.steps[: rung + 1])
+    return decay_start(ladder.steps[rung]) + decays
+
+
+def volume_of(values: NDArray[np.float64], every: NDArray[np.float64], objectives: list[MetricInfo]) -> float:
+    """Return the hypervolume of some rows between the chance level, the dearest, and the best of all of them."""
+    reference = [objectives[0].worst, *(every[:, 1:].max(axis=0) + 0.05 * np.ptp(every[:, 1:], axis=0))]
+    return hypervolume(values, [False] * len(objectives), reference, list(every.min(axis=0)))
+
+
+# Full training -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Full:
+    """An architecture of the bundled space, by the choices that it makes there, and its full training."""
+
+    choices: dict[str, Any]
+    plan: TrainingPlan
+
+
+SOFTMAX = {"softmax": {"heads": [4]}}
+FULL = {
+    "language-identification": Full(
+        {
+            "encoder": {
+                "depth": [2],
+                "hidden_size": [128],
+                "positions": ["sinusoidal"],
+                "norm_position": ["pre"],
+                "activation": ["gelu"],
+                "layer": {"attention": {"gated-convolution": {}}, "feed_forward_ratio": [2]},
+            }
+        },
+        TrainingPlan(steps=3000, batch_size=32),
+    ),
+    "python-docs": Full(
+        {
+            "decoder": {
+                "depth": [8],
+                "hidden_size": [96],
+                "activation": ["gelu"],
+                "repeats": [1],
+                "layer": {"attention": SOFTMAX, "feed_forward_ratio": [4]},
+            }
+        },
+        TrainingPlan(steps=2000, batch_size=8),
+    ),
+    "cmudict": Full(
+        {
+            "tied_embeddings": ["none"],
+            "encoder": {
+                "depth": [3],
+                "hidden_size": [96],
+                "activation": ["relu"],
+                "layer": {"attention": SOFTMAX, "feed_forward_ratio": [4]},
+            },
+            "decoder": {
+                "depth": [1],
+                "hidden_size": [96],
+                "activation": ["relu"],
+                "layer": {
+                    "attention": SOFTMAX,
+                    "cross": {"attention": SOFTMAX, "reads": [1]},
+                    "feed_forward_ratio": [4],
+                },
+            },
+        },
+        TrainingPlan(steps=9000, batch_size=64),
+    ),
+}
+"""Found by trying a few widths, depths and lengths of training, by their validation score."""
+
+
+def full(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argparse.Namespace) -> None:
+    """Print what ten CPU minutes reach, on validation and once on test, beside the simple baseline."""
+    chosen, metric, space = FULL[given.dataset], dataset.info.metrics[0], space_of(dataset, subject)
+    plan = chosen.plan.model_copy(update=plan_changes(given))
+    architecture = narrowed(space, chosen.choices)
+    assert architecture in space
+    costs = costs_of(architecture, subject.workload)
+    console.print(f"trained with {plan}: {costs.parameters:,} parameters, {costs.macs:,} MACs")
+    result = train(architecture, dataset, plan, workload=subject.workload, seed=given.seeds - 1)
+    tested = score_weights(architecture, result.state, dataset, "test", subject.workload)
+    ours = result.metrics[metric], tested[metric]
+    name, *theirs = BASELINES[given.dataset](dataset)
+    table = Table("", f"{metric}, validation", "test", "CPU s")
+    table.add_row("this model", *(f"{score:.4f}" for score in ours), f"{result.cpu_s:.0f}")
+    table.add_row(name, *(f"{score:.4f}" for score in theirs))
+    console.print(table)
+    for split, own, simple in zip(("validation", "test"), ours, theirs, strict=True):
+        if own >= simple:
+            console.print(f"FLAG: on {split} it does not beat the baseline.")
 
 
 if __name__ == "__main__":
