@@ -52,6 +52,6 @@ class Hardware:
 
 
 def beside(model: nn.Module, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return tensors where the weights of a model are."""
-    device = next(model.parameters()).device
-    return tuple(tensor.to(device, non_blocking=True) for tensor in tensors)
+    """Return tensors where the weights of a model are; as they are beside a model without any."""
+    weight = next(model.parameters(), None)
+    return tensors if weight is None else tuple(tensor.to(weight.device, non_blocking=True) for tensor in tensors)

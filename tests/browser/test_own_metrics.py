@@ -35,7 +35,7 @@ def test_metrics_of_a_jobs_own_are_named_ranked_and_labelled_as_others_are(page:
     best = max(numbers, key=lambda n: service.store.trial(job.id, n).metrics["skill_at_play"])
     assert best in front
     window.wait_until_drawn("front", set(front))
-    expect(page.locator(".chart .annotation-text").first).to_have_text("Skill at play  (higher is better)")
+    expect(page.locator(".chart .annotation-text").first).to_have_text("Skill at play  (proxy, higher is better)")
     expect(page.get_by_role("main")).to_contain_text("highest Skill at play")
     window.open_row(best)
     assert window.detail("skill_at_play") == "0.9"

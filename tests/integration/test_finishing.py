@@ -116,6 +116,7 @@ def test_a_finished_job_is_finished_again_with_more_seeds_and_trains_only_those(
     assert job.state is JobState.SUCCEEDED
 
 
+@pytest.mark.long
 def test_what_can_not_be_finished_is_refused(store):
     queued, _ = submit(store, job_document(**SMALL))
     with pytest.raises(Conflict, match="no complete trial"):

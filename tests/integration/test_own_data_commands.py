@@ -39,7 +39,9 @@ def succeeded(run: Run) -> Run:
     return run
 
 
-@pytest.mark.parametrize("by", ["beside", "below", "absolute"])
+@pytest.mark.parametrize(
+    "by", ["below", pytest.param("beside", marks=pytest.mark.long), pytest.param("absolute", marks=pytest.mark.long)]
+)
 def test_a_search_takes_a_file_by_its_path(folder: Path, by: str) -> None:
     job = {
         "beside": lambda: write_job(folder / "texts/job.yaml"),

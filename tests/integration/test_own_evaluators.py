@@ -119,6 +119,7 @@ def program(folder, *arguments):
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_promotion_goes_on_from_rung_to_rung_under_an_evaluator(store, folder, tmp_path):
     promotion = {"rungs": 2, "reduction": 3, "cohort": 6}
     document = own_job(steps=12, promotion=promotion, budget={"trials": 6})
@@ -142,6 +143,7 @@ def test_promotion_goes_on_from_rung_to_rung_under_an_evaluator(store, folder, t
     assert list((tmp_path / "cache" / "pocketformer" / "trunks").glob("*")) == []
 
 
+@pytest.mark.long
 def test_finishing_scores_on_test_with_the_evaluator_where_it_is_allowed(store):
     job = run(store, own_job(budget={"trials": 2}))
     asked = {"steps": 6, "seeds": 1, "members": 1, "sample": 0}
@@ -303,6 +305,7 @@ def test_an_operators_list_with_an_error_is_refused_when_the_program_starts(tmp_
     assert nas("worker", "--database", f"sqlite:///{tmp_path}/x.db").code == 2
 
 
+@pytest.mark.long
 def test_the_example_of_the_documentation_runs_as_it_stands(folder, tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "quality.md").read_text()
     section = page.split("## Your own evaluator\n")[1].split("\n## ")[0]
