@@ -194,6 +194,7 @@ def test_another_precision_does_not_go_under_the_name_of_the_first(folder: Folde
     assert len(folder.device("show", "board", "--json").json["tables"]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.timeout(PROFILE_S)
 def test_another_precision_under_its_own_name_is_compared_and_named_as_what_differs(folder: Folder) -> None:
     words = ("board-int8", "--space", "few", "--input-length", LENGTH, "--precision", "int8-dynamic")

@@ -156,6 +156,7 @@ def until(condition, timeout_s=90.0):
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_mid_training_goes_on_from_the_checkpoint_with_the_same_score(store, cache, tmp_path):
     steps = 500
     task = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": steps, "batch_size": 8}}

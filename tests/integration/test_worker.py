@@ -52,6 +52,7 @@ def test_two_runs_of_one_job_give_the_same_trials_scores_and_weights(store):
     assert store.counts(first.id).complete == 6
 
 
+@pytest.mark.long
 def test_two_processes_give_the_same_trials_on_every_run(store):
     first, second = (queued(store, budget={"trials": 5}) for _ in range(2))
     for job in (first, second):
