@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
@@ -269,11 +269,8 @@ class _Report:
         signs = np.array([-1.0 if o.direction == "maximize" else 1.0 for o in objectives])
         place = [o.name for o in objectives].index(self._metric)
         others = [i for i in range(len(objectives)) if i != place]
-        able: Callable[[np.ndarray[Any, Any]], bool] = lambda row: bool(  # noqa: E731
-            ((row - wanted) * signs)[others].max(initial=-math.inf) <= 0
-        )
-        gaps = [float(((row - wanted) * signs)[place]) for row in chosen if able(row)]
-        return min(gaps) if gaps else None
+        worse = [(row - wanted) * signs for row in chosen]  # by how much, in each objective
+        return min((float(by[place]) for by in worse if (by[others] <= 0).all()), default=None)
 
 
 def _plain(found: Any) -> dict[str, Any]:

@@ -23,10 +23,12 @@ def in_full(trial: int, retrainings: Iterable[RetrainingRecord]) -> list[Retrain
 def best_of(job: JobRecord, trial: int, retrainings: Iterable[RetrainingRecord]) -> RetrainingRecord | None:
     """Return the training in full whose weights are delivered: of all seeds, the best on validation."""
     every = in_full(trial, retrainings)
+    if not every:  # most trials, on pages of many: nothing is parsed for them
+        return None
     spec = JobSpec.from_document(job.document["spec"])
     name = spec.task.metric
     sign = -1 if job_metrics(spec, job.document)[name].direction == "maximize" else 1
-    return min(every, key=lambda r: sign * r.scores[-1]["metrics"][name], default=None)
+    return min(every, key=lambda r: sign * r.scores[-1]["metrics"][name])
 
 
 def qualities(job: JobRecord, trial: TrialSummary, retrainings: Iterable[RetrainingRecord]) -> list[dict[str, Any]]:
@@ -37,8 +39,7 @@ def qualities(job: JobRecord, trial: TrialSummary, retrainings: Iterable[Retrain
     if trial.state not in (TrialState.COMPLETE, TrialState.STOPPED):
         return []
     names = quality_metrics(job.document)
-    spec = JobSpec.from_document(job.document["spec"])
-    steps = spec.task.training.steps if trial.state is TrialState.COMPLETE else None
+    steps = job.document["spec"]["task"]["training"]["steps"] if trial.state is TrialState.COMPLETE else None
     found = [_quality(PROXY, "validation", steps, [trial.metrics], names)]
     every = in_full(trial.number, retrainings)
     if every:
