@@ -11,9 +11,10 @@
 times as long; Kendall's tau says how well the first ranks as the second. Beside it stands the same figure for ranking
 by parameters and by width alone, which any training has to beat to be worth its seconds. `rates` trains models that
 differ in width alone at five base learning rates. `loop` compares the steps a second of a training with those of the
-bare sum of its parts. `promotion` trains three cohorts up all rungs, then replays what promotion would have stopped, in
-many orders of proposal. `full` trains one architecture of the bundled space for ten CPU minutes at most, scores it on
-test once, and trains the baseline of benchmarks/baselines.py on the same data. One thread; keep the machine idle.
+bare sum of its parts, step by step. `promotion` trains three cohorts up all rungs, then replays what promotion would
+have stopped, in many orders of proposal. `full` trains one architecture of the bundled space for ten CPU minutes at
+most, scores it on test once, and trains the baseline of benchmarks/baselines.py on the same data. One thread; keep the
+machine idle.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from nas.quality.fidelity import agreement, cost_strata
 from nas.quality.optimizer import optimizer_for
 from nas.quality.score import score_weights
 from nas.quality.tasks import TASKS
-from nas.quality.training import CLIP_NORM, TrainingPlan, Trunk, decay_start, schedule, train
+from nas.quality.training import CLIP_NORM, TrainingPlan, Trunk, decay_start, train
 from nas.search.front import hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics
 from nas.search.promotion import Cohorts, Ladder
@@ -255,50 +256,56 @@ def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def loop(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argparse.Namespace) -> None:
-    """Print the steps a second of a training over those of a bare loop, alternating, for small and large models."""
-    table = Table("parameters", "training [steps/s]", "bare loop [steps/s]", "ratio (median of 7)")
+    """Print the steps a second of a training over those of a bare loop, for small and large models.
+
+    After each step of the training the bare loop takes one on the same batch, with a model of its own: so close
+    together both meet the same machine.
+    """
+    table = Table("parameters", "training [steps/s]", "bare loop [steps/s]", "ratio", "median ratio of a step")
     task = TASKS[dataset.info.task]
     every = stratified(space_of(dataset, subject), subject.workload, given.models, subject.most_parameters)
     batches = list(task.training_batches(dataset.split("train"), subject.workload, plan.batch_size, plan.steps, 0))
     for architecture in (every[0], every[len(every) // 2], every[-1]):
-        ratios, speeds = [], []
-        for _ in range(7):
-            marks: list[float] = []
-            train(
-                architecture,
-                dataset,
-                plan,
-                workload=subject.workload,
-                seed=0,
-                on_step=lambda *_, marks=marks: marks.append(time.process_time()),
-            )
-            ours = (len(marks) - 1) / (marks[-1] - marks[0])
-            bare = bare_speed(architecture, batches, plan)
-            ratios.append(ours / bare)
-            speeds.append((ours, bare))
+        beside = BareLoop(architecture, batches, plan)
+        train(architecture, dataset, plan, workload=subject.workload, seed=0, on_step=beside.after)
+        ours, bare = np.array(beside.ours_s), np.array(beside.bare_s)
         parameters = costs_of(architecture, subject.workload).parameters
-        ours, bare = (statistics.median(column) for column in zip(*speeds, strict=True))
-        table.add_row(f"{parameters:,}", f"{ours:.1f}", f"{bare:.1f}", f"{statistics.median(ratios):.3f}")
+        speeds = (f"{len(ours) / ours.sum():.1f}", f"{len(bare) / bare.sum():.1f}")
+        ratios = (f"{bare.sum() / ours.sum():.3f}", f"{np.median(bare / ours):.3f}")
+        table.add_row(f"{parameters:,}", *speeds, *ratios)
     console.print(table)
 
 
-def bare_speed(architecture: Architecture, batches: list[tuple[torch.Tensor, ...]], plan: TrainingPlan) -> float:
-    """Return the steps a CPU second of a loop with the batches at hand that only trains."""
-    model = build_model(architecture, seed=0).train()
-    task = next(task for task in TASKS.values() if task.family == architecture.family)
-    optimizer = optimizer_for(model, plan.learning_rate)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    marks = []
-    for step, batch in enumerate(batches):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(step, plan.steps)
-        loss = task.loss(model, batch)
-        optimizer.zero_grad(set_to_none=True)
+class BareLoop:
+    """A loop that only trains, over batches at hand: one step after each step of the training beside it."""
+
+    def __init__(self, architecture: Architecture, batches: list[tuple[torch.Tensor, ...]], plan: TrainingPlan) -> None:
+        self.ours_s: list[float] = []
+        """CPU seconds of the steps from the second on: before that nobody looked at the clock."""
+        self.bare_s: list[float] = []
+        self._model = build_model(architecture, seed=0).train()
+        self._task = next(task for task in TASKS.values() if task.family == architecture.family)
+        self._optimizer = optimizer_for(self._model, plan.learning_rate)
+        self._batches = batches
+        self._left_s: float | None = None
+
+    def after(self, step: int, steps: int) -> None:  # noqa: ARG002  (as `train` calls it)
+        """Note how long the step before took, take one, and note how long that took."""
+        entered_s = time.process_time()
+        # What makes our sums the same every time is our cost, not the bare loop's
+        torch.use_deterministic_algorithms(False)
+        started_s = time.process_time()
+        loss = self._task.loss(self._model, self._batches[step - 1])
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
-        optimizer.step()
-        marks.append(time.process_time())
-    return (len(marks) - 1) / (marks[-1] - marks[0])
+        nn.utils.clip_grad_norm_(self._model.parameters(), CLIP_NORM)
+        self._optimizer.step()
+        ended_s = time.process_time()
+        if self._left_s is not None:
+            self.ours_s.append(entered_s - self._left_s)
+            self.bare_s.append(ended_s - started_s)
+        torch.use_deterministic_algorithms(True)
+        self._left_s = time.process_time()
 
 
 # Promotion ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +44,17 @@ class Hardware:
         """Use, on a processor, only algorithms that give the same sums every time."""
         before = torch.are_deterministic_algorithms_enabled()
         warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        memory: Any = torch.utils.deterministic
+        filled = memory.fill_uninitialized_memory
         # A graphics card has no such algorithm for some sums, and torch refuses them then
         torch.use_deterministic_algorithms(self.device.type == "cpu")
+        # Would write every new tensor twice, against programs that read what they have not written
+        memory.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before, warn_only=warned_only)
+            memory.fill_uninitialized_memory = filled
 
 
 def beside(model: nn.Module, *tensors: Tensor) -> tuple[Tensor, ...]:

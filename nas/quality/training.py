@@ -34,6 +34,7 @@ from nas.quality.hardware import Hardware, beside
 from nas.quality.optimizer import optimizer_for
 from nas.quality.score import evaluate
 from nas.quality.tasks import TASKS, Task
+from nas.quality.tasks.task import read_ahead
 from nas.workload import Workload
 
 log = logging.getLogger(__name__)
@@ -194,7 +195,7 @@ class Trunk:
         batches = self._task.training_batches(
             split, self._workload, plan.batch_size, until, self._seed, start=len(losses)
         )
-        for batch in batches:
+        for batch in read_ahead(batches):
             step = len(losses)
             factor = schedule(step, steps, self._first_rung)
             for group, rate in zip(optimizer.param_groups, self._rates, strict=True):

@@ -40,6 +40,17 @@ def test_without_a_graphics_card_training_is_in_float32_on_the_processor(monkeyp
     assert Hardware.here() == Hardware(torch.device("cuda"), mixed=True)
 
 
+def test_determinism_is_asked_for_while_training_and_the_settings_before_come_back():
+    before = torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    with pytest.raises(ArithmeticError), Hardware.here().deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+        raise ArithmeticError
+    assert torch.are_deterministic_algorithms_enabled() == before
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
 def test_mixed_precision_comes_close_to_float32_and_leaves_weights_in_float32(monkeypatch):
     workload, dataset = Workload(input_length=16), load_dataset("language-identification")
     space = SearchSpace.bundled("smoke").for_task(TASKS[dataset.info.task].shape(dataset.info, workload))

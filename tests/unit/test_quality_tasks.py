@@ -15,7 +15,7 @@ from nas.quality.datasets.vocabulary import END, PADDING, ByteVocabulary
 from nas.quality.tasks import TASKS
 from nas.quality.tasks.classification import padded
 from nas.quality.tasks.sequence_to_sequence import edit_distance
-from nas.quality.tasks.task import IGNORED, scoring_rows, training_rows
+from nas.quality.tasks.task import IGNORED, READ_AHEAD, READ_AHEAD_BYTES, read_ahead, scoring_rows, training_rows
 from nas.workload import Workload
 
 encode = ByteVocabulary().encode
@@ -36,6 +36,29 @@ def batches(split, batch_size, steps, length, seed):
 
 def rows_of(found):
     return [batch[0].tolist() for batch in found]
+
+
+# Reading ahead -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, READ_AHEAD, READ_AHEAD + 1, 3 * READ_AHEAD + 2])
+def test_reading_ahead_changes_no_batch_and_no_order(count):
+    numbers = [(torch.tensor([number]),) for number in range(count)]
+    assert list(read_ahead(iter(numbers))) == numbers
+
+
+@pytest.mark.parametrize(("size", "made"), [(READ_AHEAD_BYTES, READ_AHEAD), (READ_AHEAD_BYTES + 1, 1)])
+def test_only_small_batches_are_made_before_they_are_asked_for(size, made):
+    count = 0
+
+    def made_one_by_one():
+        nonlocal count
+        for _ in range(100):
+            count += 1
+            yield (torch.empty(size, dtype=torch.uint8),)
+
+    next(read_ahead(made_one_by_one()))
+    assert count == made
 
 
 # Classification ----------------------------------------------------------------------------------------------
