@@ -61,7 +61,8 @@ class RecordingWorker:
         self.store, self.job = store, claimed
         self.context = JobContext.load(store, claimed.document)
         rng = random.Random(7)
-        kept = [c.violation for c in self.context.constraints]
+        known = self.context.metrics
+        kept = [c.violation for c in self.context.constraints if known[c.metric].known_before_training]
         every = sorted(self.context.space.enumerate(), key=lambda a: a.id)
         rng.shuffle(every)
         self.feasible = [a for a in every if all(v(self.context.costs(a)) == 0 for v in kept)]
