@@ -33,6 +33,7 @@ import torch
 from baselines import BASELINES
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import nn
 
@@ -76,6 +77,9 @@ class Subject:
 
 SUBJECTS = {
     "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 7.5e5),
+    "language-identification-subwords": Subject(
+        "tiny-encoder", Workload(input_length=32), TrainingPlan(steps=600, batch_size=64), 1.6e5
+    ),
     "python-docs": Subject(
         "causal-decoder", Workload(input_length=96, output_length=16), TrainingPlan(steps=120, batch_size=8), 1e6
     ),
@@ -94,7 +98,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of a training, in place of the usual ones")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model, for the noise between them")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model, short and long")
     given = parser.parse_args()
     torch.set_num_threads(1)
     subject, dataset = SUBJECTS[given.dataset], load_dataset(given.dataset)
@@ -122,25 +126,26 @@ def space_of(dataset: Dataset, subject: Subject) -> SearchSpace:
 
 
 def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argparse.Namespace) -> None:
-    """Print short and long scores of each architecture, and how well the first rank as the second."""
+    """Print short and long scores of each architecture, and how well the first rank as the second.
+
+    The short score is that of one training, as in a job; the long one is the mean over the seeds.
+    """
     metric, long_plan = dataset.info.metrics[0], plan.model_copy(update={"steps": LONGER * plan.steps})
-    table = Table(
-        "parameters", "without embeddings", "width", "layers", "CPU s", metric, "±", "loss", f"{LONGER} × as long"
-    )
+    table = Table("parameters", "without embeddings", "width", "layers", "CPU s", metric, "loss", f"{LONGER} × as long")
     names = list(dict.fromkeys((metric, "loss")))
-    short: dict[str, list[float]] = {name: [] for name in names}
-    final: dict[str, list[float]] = {name: [] for name in names}
+    short: dict[str, list[list[float]]] = {name: [] for name in names}  # by architecture, then seed
+    final: dict[str, list[list[float]]] = {name: [] for name in names}
     costs, widths, seconds = [], [], []
-    for architecture in stratified(space_of(dataset, subject), subject.workload, given.models, subject.most_parameters):
-        results = [
-            train(architecture, dataset, plan, workload=subject.workload, seed=seed) for seed in range(given.seeds)
-        ]
-        longer = train(architecture, dataset, long_plan, workload=subject.workload, seed=0)
-        found = [result.metrics[metric] for result in results]
+    chosen = stratified(space_of(dataset, subject), subject.workload, given.models, subject.most_parameters)
+    for architecture in track(chosen, "architectures", console=console):
+        results, longer = (
+            [train(architecture, dataset, each, workload=subject.workload, seed=seed) for seed in range(given.seeds)]
+            for each in (plan, long_plan)
+        )
         cost, stacks = costs_of(architecture, subject.workload), [stack for _, stack in architecture.stacks]
         for name in names:
-            short[name].append(statistics.fmean(result.metrics[name] for result in results))
-            final[name].append(longer.metrics[name])
+            short[name].append([result.metrics[name] for result in results])
+            final[name].append([result.metrics[name] for result in longer])
         costs.append(cost.parameters_without_embeddings)
         widths.append(sum(stack.hidden_size for stack in stacks))
         seconds.append(max(result.cpu_s for result in results))
@@ -150,41 +155,59 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
             "+".join(str(stack.hidden_size) for stack in stacks),
             "+".join(str(stack.depth) for stack in stacks),
             f"{statistics.fmean(result.cpu_s for result in results):.1f}",
-            f"{short[metric][-1]:.4f}",
-            f"{(max(found) - min(found)) / 2:.4f}",
-            f"{short['loss'][-1]:.3f}",
-            f"{final[metric][-1]:.4f}, {final['loss'][-1]:.3f} ({longer.cpu_s:.0f} s)",
+            " ".join(f"{value:.4f}" for value in short[metric][-1]),
+            f"{statistics.fmean(short['loss'][-1]):.3f}",
+            f"{' '.join(f'{value:.4f}' for value in final[metric][-1])} ({longer[0].cpu_s:.0f} s)",
         )
-        print(".", end="", flush=True)
-    print()
     console.print(table)
     console.print(f"The dearest of these short trainings took {max(seconds):.1f} CPU seconds, scoring included.")
     for name in names:
+        say_noise(name, (plan.steps, short[name]), (long_plan.steps, final[name]))
         say_agreement(name, (plan.steps, short[name]), (long_plan.steps, final[name]), costs, widths)
+
+
+def say_noise(metric: str, *scores: tuple[int, list[list[float]]]) -> None:
+    """Print how far scores of one architecture lie apart, and scores of different ones."""
+    for steps, found in scores:
+        between = statistics.stdev(statistics.fmean(values) for values in found)
+        noise = ""
+        if len(found[0]) > 1:
+            pooled = math.sqrt(statistics.fmean(statistics.variance(values) for values in found))
+            noise = f"between seeds {pooled:.4f}, "
+        console.print(f"{metric} after {steps} steps, standard deviation: {noise}between architectures {between:.4f}")
 
 
 def say_agreement(
     metric: str,
-    short: tuple[int, Sequence[float]],
-    final: tuple[int, Sequence[float]],
+    short: tuple[int, list[list[float]]],
+    final: tuple[int, list[list[float]]],
     costs: Sequence[float],
     widths: Sequence[float],
 ) -> None:
     """Print how well figures after (steps, figures) rank as those after more steps, beside what costs no training."""
+    seeds = len(final[1][0])
+    truth = [statistics.fmean(values) for values in final[1]]
     console.print(f"Kendall's tau to {metric} after {final[0]} steps, with 90 % of bootstraps over the models:")
-    taus = []
-    for name, figures in (
-        (f"{metric} after {short[0]} steps", short[1]),
-        ("parameters without embeddings alone", [-cost for cost in costs]),
-        ("width alone", [-width for width in widths]),
-    ):
-        overall, within = agreement(figures, final[1]), agreement(figures, final[1], cost_strata(costs, STRATA))
+    rankings = {
+        f"{metric} after {short[0]} steps, seed {seed}": [values[seed] for values in short[1]] for seed in range(seeds)
+    }
+    if seeds > 1:
+        rankings[f"mean of these {seeds}"] = [statistics.fmean(values) for values in short[1]]
+    rankings["parameters without embeddings alone"] = [-cost for cost in costs]
+    rankings["width alone"] = [-width for width in widths]
+    taus = {}
+    for name, figures in rankings.items():
+        overall, within = agreement(figures, truth), agreement(figures, truth, cost_strata(costs, STRATA))
         console.print(
             f"  {name:40} {overall.tau:+.2f} ({overall.tau_low:+.2f} to {overall.tau_high:+.2f}), "
             f"within {STRATA} strata of cost {within.tau:+.2f}"
         )
-        taus.append((overall.tau, within.tau))
-    (ours, ours_within), (parameters, parameters_within), _ = taus
+        taus[name] = (overall.tau, within.tau)
+    one_seed = [taus[name] for name in list(rankings)[:seeds]]
+    ours, ours_within = (statistics.fmean(column) for column in zip(*one_seed, strict=True))
+    parameters, parameters_within = taus["parameters without embeddings alone"]
+    if seeds > 1:
+        console.print(f"  One training ranks with a tau of {ours:+.2f} on average, {ours_within:+.2f} within strata.")
     if ours <= parameters:
         console.print("FLAG: this short training ranks no better than counting parameters does.")
     if ours_within <= parameters_within:

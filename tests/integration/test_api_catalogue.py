@@ -267,7 +267,13 @@ class TestDatasets:
         listed = service.client.get("/v1/datasets").json()
         assert (listed["unavailable"], listed["files"]) == ([], [])
         datasets = {dataset["name"]: dataset for dataset in listed["datasets"]}
-        assert set(datasets) == {"language-identification", "python-docs", "cmudict", "king-james"}
+        assert set(datasets) == {
+            "language-identification",
+            "language-identification-subwords",
+            "python-docs",
+            "cmudict",
+            "king-james",
+        }
         for name, dataset in datasets.items():
             assert service.client.get(f"/v1/datasets/{name}").json() == dataset
             assert set(dataset["chance"]) == set(dataset["metrics"])

@@ -27,7 +27,9 @@ def test_every_architecture_of_a_small_space_costs_the_same_in_both_ways(name):
         agrees(space, rng.sample(everything, min(150, len(everything))), workload_of(space, batch))
 
 
-@pytest.mark.parametrize("name", ["smoke", "text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"])
+@pytest.mark.parametrize(
+    "name", ["smoke", "tiny-encoder", "text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"]
+)
 def test_random_architectures_of_every_bundled_space_cost_the_same_in_both_ways(name):
     space, rng = SearchSpace.bundled(name), random.Random(1)
     spread = [space.architecture(space.spread(rng, kinds=3)) for _ in range(60)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import polib
 import pytest
 
-from nas.quality.datasets import load_dataset
+from nas.quality.datasets import language_identification, load_dataset
+from nas.quality.datasets.described import vocabulary_from
 from nas.quality.datasets.language_identification import (
     LANGUAGES,
     SHARED_PREFIX,
@@ -21,6 +22,7 @@ from nas.quality.datasets.language_identification import (
     without_leaks,
 )
 from nas.quality.datasets.splits import comparison_key
+from nas.quality.datasets.subwords import learned_subwords
 from nas.quality.datasets.vocabulary import ByteVocabulary
 
 # A release of Django that is not here has other messages: print `nas.quality.datasets.dataset_info(…).sha256`
@@ -185,3 +187,34 @@ def test_of_equal_or_equally_beginning_texts_the_most_held_out_is_kept():
         Translation("da", "Gem", "gem", "train"),
     ]
     assert without_leaks(texts) == [texts[1], texts[4], texts[5]]
+
+
+# In subwords -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_subwords():
+    return load_dataset("language-identification-subwords")
+
+
+def test_the_dataset_in_subwords_has_the_same_texts_in_the_same_splits(in_subwords, dataset, texts):
+    vocabulary = vocabulary_from(in_subwords.info.vocabulary)
+    assert vocabulary.size == in_subwords.info.vocabulary_size == 1000
+    for name, known in texts.items():
+        split = in_subwords.split(name)
+        found = [
+            (in_subwords.info.classes[label], vocabulary.decode(split.inputs[i]))
+            for i, label in enumerate(split.labels)
+        ]
+        assert found == known
+        assert split.inputs.lengths.sum() < 0.6 * dataset.split(name).inputs.lengths.sum()
+
+
+def test_subwords_are_learned_from_train_alone(in_subwords, texts):
+    learned = learned_subwords([text for _, text in texts["train"]], 1000)
+    assert in_subwords.info.vocabulary == learned.describe()
+
+
+def test_other_subwords_are_another_dataset(in_subwords, dataset):
+    other = language_identification.dataset_of("other", "other", lambda texts: learned_subwords(texts, 900))
+    assert len({other.info.sha256, in_subwords.info.sha256, dataset.info.sha256}) == 3

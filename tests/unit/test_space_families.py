@@ -22,7 +22,15 @@ SMALL = [name for name, space in SPACES.items() if space.size < 10_000]
 
 
 def test_the_bundled_spaces_are_these():
-    assert set(bundled()) == {"text-encoder", "causal-decoder", "seq2seq", "hat-wmt", "lite-seq2seq", "smoke"}
+    assert set(bundled()) == {
+        "text-encoder",
+        "tiny-encoder",
+        "causal-decoder",
+        "seq2seq",
+        "hat-wmt",
+        "lite-seq2seq",
+        "smoke",
+    }
 
 
 @pytest.mark.parametrize("name", SMALL)

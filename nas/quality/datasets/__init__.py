@@ -17,6 +17,7 @@ from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split
 
 _LOADERS: dict[str, str] = {  # name → package.module, imported when the dataset is first asked for
     "language-identification": "nas.quality.datasets.language_identification",
+    "language-identification-subwords": "nas.quality.datasets.language_identification_subwords",
     "python-docs": "nas.quality.datasets.python_docs",
     "cmudict": "nas.quality.datasets.cmudict",
     "king-james": "nas.quality.datasets.king_james",

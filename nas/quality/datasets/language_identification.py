@@ -20,14 +20,16 @@ From message to example:
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata, util
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ from nas.errors import MissingPackage
 from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split, content_sha256, majority_error_rate
 from nas.quality.datasets.sequences import Sequences
 from nas.quality.datasets.splits import SPLITS, SplitName, comparison_key, split_of
-from nas.quality.datasets.vocabulary import ByteVocabulary
+from nas.quality.datasets.vocabulary import ByteVocabulary, Vocabulary
 
 NAME = "language-identification"
 RULES_VERSION = 1
@@ -78,15 +80,21 @@ class Translation:
 
 def load() -> Dataset:
     """Parse the installed catalogues; raises `MissingPackage` without Django or polib."""
-    texts = without_leaks(without_ambiguous(sorted(set(translations(_django_folder())))))
-    vocabulary = ByteVocabulary()
-    parts = {name: [t for t in texts if t.split == name] for name in SPLITS}
+    return dataset_of(
+        NAME, "Language identification (35 languages, user-interface messages)", lambda _: ByteVocabulary()
+    )
+
+
+def dataset_of(name: str, title: str, vocabulary_from: Callable[[list[str]], Vocabulary]) -> Dataset:
+    """Return the dataset in a vocabulary made from the texts of train; raises as `load`."""
+    parts = _texts(_django_folder(name))
+    vocabulary = vocabulary_from([t.text for t in parts["train"]])
     splits = {
-        name: Split(
-            Sequences.of(vocabulary.encode(t.text) for t in part),
+        split: Split(
+            Sequences.of(vocabulary.encode_many([t.text for t in part])),
             np.array([LANGUAGES.index(t.language) for t in part], dtype=np.int64),
         )
-        for name, part in parts.items()
+        for split, part in parts.items()
     }
     for split in splits.values():
         assert split.labels is not None
@@ -94,20 +102,24 @@ def load() -> Dataset:
     train, validation = splits["train"], splits["validation"]
     assert train.labels is not None
     assert validation.labels is not None
+    described = vocabulary.describe()
+    # What was learned from the texts is content as they are; what never changes is not
+    learned = () if isinstance(vocabulary, ByteVocabulary) else (json.dumps(described, sort_keys=True),)
+    texts = (f"{split}\t{t.language}\t{t.text}" for split, part in parts.items() for t in part)
     info = DatasetInfo(
-        name=NAME,
-        title="Language identification (35 languages, user-interface messages)",
+        name=name,
+        title=title,
         version=f"django-{metadata.version('Django')}/{RULES_VERSION}",
-        sha256=content_sha256(f"{name}\t{t.language}\t{t.text}" for name, part in parts.items() for t in part),
+        sha256=content_sha256(chain(texts, learned)),
         licence="BSD-3-Clause",
         source="gettext catalogues of the Django package (django/**/locale/*/LC_MESSAGES/*.po)",
         task="sequence-classification",
         outputs=len(LANGUAGES),
         classes=LANGUAGES,
-        vocabulary=vocabulary.describe(),
+        vocabulary=described,
         output_vocabulary=None,
         vocabulary_size=vocabulary.size,
-        examples={name: len(split) for name, split in splits.items()},
+        examples={split: len(part) for split, part in splits.items()},
         metrics=("error_rate", "loss"),
         chance={
             "error_rate": majority_error_rate(train.labels, validation.labels),
@@ -118,11 +130,17 @@ def load() -> Dataset:
     return Dataset(info, splits)
 
 
-def _django_folder() -> Path:
+@lru_cache(maxsize=1)  # the dataset in bytes and the one in subwords have the same
+def _texts(folder: Path) -> dict[SplitName, list[Translation]]:
+    texts = without_leaks(without_ambiguous(sorted(set(translations(folder)))))
+    return {name: [t for t in texts if t.split == name] for name in SPLITS}
+
+
+def _django_folder(name: str) -> Path:
     spec = util.find_spec("django")  # finds the package without running any of it
     if spec is None or spec.origin is None or util.find_spec("polib") is None:
         raise MissingPackage(
-            f"The dataset {NAME} is read from the packages Django and polib: pip install 'pocketformer[datasets]'"
+            f"The dataset {name} is read from the packages Django and polib: pip install 'pocketformer[datasets]'"
         )
     return Path(spec.origin).parent
 
