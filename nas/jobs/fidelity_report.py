@@ -76,7 +76,13 @@ class _Report:
         there = planned(self._plan, view) if self._plan else {}
         self._records = there
         self._complete = {key: record for key, record in there.items() if record.state is RetrainingState.COMPLETE}
-        self._trials: dict[int, TrialRecord] = {trial.number: trial for trial in store.trials(job.id)}
+        told = {
+            *view.front,
+            *(key.trial for key in there),
+            *((s.trial for s in self._plan.subjects) if self._plan else ()),
+        }
+        self._trials: dict[int, TrialRecord] = {trial.number: trial for trial in store.trials_numbered(job.id, told)}
+        self._steps_taken = store.steps_taken(job.id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -198,9 +204,8 @@ class _Report:
         """Return the steps that the search trained, and those that it would have trained without promotion."""
         if not self._spec.ladder.last:
             return None
-        scored = [t for t in self._trials.values() if t.state in (TrialState.COMPLETE, TrialState.STOPPED)]
-        taken = sum((t.training or {}).get("steps_taken", 0) for t in scored)
-        without = len(scored) * self._spec.ladder.steps[-1]
+        scored = sum(t.state in (TrialState.COMPLETE, TrialState.STOPPED) for t in self._view.trials)
+        taken, without = self._steps_taken, scored * self._spec.ladder.steps[-1]
         return {"steps_taken": taken, "steps_without": without, "saved": 1 - taken / without if without else 0.0}
 
     def _finish(self) -> dict[str, Any] | None:

@@ -141,6 +141,14 @@ class Trials(Section):
         with self._database.read() as connection:
             return [TrialSummary(**_summary_fields(row)) for row in connection.execute(statement)]
 
+    def steps_taken(self, job_id: str) -> int:
+        """Return the steps that all trials that were scored have trained, as their `training` says."""
+        steps = trials.c.training["steps_taken"].as_integer()
+        scored = trials.c.state.in_([TrialState.COMPLETE, TrialState.STOPPED])
+        with self._database.read() as connection:
+            statement = select(func.coalesce(func.sum(steps), 0)).where(trials.c.job_id == job_id, scored)
+            return int(connection.execute(statement).scalar_one())
+
     def counts(self, job_id: str) -> TrialCounts:
         """Return how many trials of the job are in which state."""
         statement = (

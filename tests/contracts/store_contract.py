@@ -449,6 +449,19 @@ class TrialContract:
         assert store.trials("j-none") == []
         assert store.trials_numbered(job.id, [4, 0, 99]) == [store.trial(job.id, 0), store.trial(job.id, 4)]
 
+    def test_steps_taken_are_those_of_all_scored_trials(self, store: Store) -> None:
+        job, another = running_job(store), running_job(store)
+        assert store.steps_taken(job.id) == 0
+        stopped = replace(complete(), state=TrialState.STOPPED, training={"steps_taken": 30})
+        outcomes = [replace(complete(), training={"steps_taken": 100}), stopped, complete(), failed()]
+        for number, outcome in enumerate(outcomes):
+            store.add_trial(job.id, 1, new_trial(number))
+            store.finish_trial(job.id, 1, number, outcome, None)
+        store.add_trial(job.id, 1, new_trial(len(outcomes)))
+        store.score_trial(job.id, 1, len(outcomes), {"macs": 1000}, {"steps_taken": 7}, 0.5)
+        assert store.steps_taken(job.id) == 130, "of those that ended; one of them says nothing of it"
+        assert store.steps_taken(another.id) == 0
+
     def test_a_summary_agrees_with_the_full_record(self, store: Store) -> None:
         job = running_job(store)
         store.add_trial(job.id, 1, new_trial(0))

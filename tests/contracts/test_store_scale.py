@@ -61,6 +61,7 @@ def test_ten_thousand_trials_are_read_quickly_and_by_index(store: Store, large_j
     assert seconds(lambda: store.trial_summaries(large_job_id)) < 1.0
     assert seconds(lambda: store.trials(large_job_id, after=TRIALS // 2, limit=100)) < 0.1
     assert seconds(lambda: store.counts(large_job_id)) < 0.05
+    assert seconds(lambda: store.steps_taken(large_job_id)) < 0.5
     running = store.trial_summaries(large_job_id, state=TrialState.RUNNING)
     assert store.counts(large_job_id).running == len(running)
     assert_no_read_of_a_page_goes_through_the_whole_table(store, large_job_id)
