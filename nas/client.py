@@ -219,6 +219,13 @@ class Client:
         joined = ",".join(objectives) if objectives else None
         return self._get(f"/v1/jobs/{_segment(job_id)}/front", objectives=joined, constraint=constraints)
 
+    def reading(
+        self, job_id: str, objectives: Sequence[str] | None = None, constraints: Sequence[str] | None = None
+    ) -> Document:
+        """Return who is really on that front, what more of a cost buys, and what to measure next."""
+        joined = ",".join(objectives) if objectives else None
+        return self._get(f"/v1/jobs/{_segment(job_id)}/front/reading", objectives=joined, constraint=constraints)
+
     def trials(self, job_id: str, state: str | None = None) -> Iterator[Document]:
         """Yield the trials of a job by number, page by page."""
         after: int | None = None

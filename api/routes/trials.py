@@ -11,11 +11,13 @@ from api.conditions import NOT_MODIFIED, PollDep
 from api.inputs import JSON, YAML, refuse_unknown_query
 from api.schemas.fidelity import Fidelity
 from api.schemas.problem import documented
+from api.schemas.reading import Reading
 from api.schemas.trial import Front, TrialDetail, TrialPage
 from api.services import StoreDep
 from nas.documents import to_yaml
 from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.fidelity_report import fidelity_of
+from nas.jobs.reading import reading_of
 from nas.jobs.report import describe_trial, front_of, trials_page
 from nas.jobs.view import view_of
 from nas.store.records import TrialState
@@ -23,6 +25,8 @@ from nas.store.records import TrialState
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[Depends(refuse_unknown_query)])
 
 Number = Annotated[int, Path(ge=0, description="The trial's number, from 0.")]
+Objectives = Annotated[str | None, Query(description="Metrics, separated by commas; without it the job's own.")]
+Constraints = Annotated[list[str] | None, Query(description="A limit such as `parameters <= 1e6`; repeat it for more.")]
 _NOT_MODIFIED_OR = NOT_MODIFIED | documented(404, 422)
 
 
@@ -31,19 +35,29 @@ def front(
     poll: PollDep,
     store: StoreDep,
     response: Response,
-    objectives: Annotated[
-        str | None, Query(description="Metrics, separated by commas; without it the job's own.")
-    ] = None,
-    constraint: Annotated[
-        list[str] | None, Query(description="A limit such as `parameters <= 1e6`; repeat it for more.")
-    ] = None,
+    objectives: Objectives = None,
+    constraint: Constraints = None,
 ) -> dict[str, Any] | Response:
     """Return the front under the job's own objectives and limits, or under any others."""
     if poll.has_no_news:
         return poll.not_modified()
     response.headers.update(poll.headers)
-    names = None if objectives is None else [name.strip() for name in objectives.split(",")]
-    return front_of(store, poll.job, names, constraint)
+    return front_of(store, poll.job, _names(objectives), constraint)
+
+
+@router.get("/front/reading", response_model=Reading, responses=_NOT_MODIFIED_OR)
+def reading(
+    poll: PollDep,
+    store: StoreDep,
+    response: Response,
+    objectives: Objectives = None,
+    constraint: Constraints = None,
+) -> dict[str, Any] | Response:
+    """Return who is really on that front given what is uncertain, what more of a cost buys, and what to measure."""
+    if poll.has_no_news:
+        return poll.not_modified()
+    response.headers.update(poll.headers)
+    return reading_of(store, poll.job, _names(objectives), constraint)
 
 
 @router.get("/fidelity", response_model=Fidelity, responses=_NOT_MODIFIED_OR)
@@ -131,3 +145,7 @@ def download_weights(job_id: str, number: Number, store: StoreDep) -> Response:
 
 def _as_file(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _names(objectives: str | None) -> list[str] | None:
+    return None if objectives is None else [name.strip() for name in objectives.split(",")]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import nas
-from nas.cli import data, demo, device, export, fidelity, jobs, score, search, serve, space, studies, worker
+from nas.cli import data, demo, device, export, fidelity, jobs, reading, score, search, serve, space, studies, worker
 from nas.cli.output import print_error
 from nas.errors import InvalidInput, PocketformerError
 
@@ -44,6 +44,7 @@ def _options(
 for command in (demo, serve, worker, search):
     command.register(app)
 fidelity.register(jobs.app)
+reading.register(jobs.app)
 studies.register(jobs.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(space.app, name="space")

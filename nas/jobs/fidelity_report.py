@@ -10,7 +10,7 @@ import math
 import statistics
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from nas.jobs.context import job_metrics
 from nas.jobs.fidelity_words import APART, FEWEST, PARAMETERS, words_of
 from nas.jobs.finish_plan import FinishPlan, plan_of, planned
+from nas.jobs.seed_noise import SeedNoise, score_after, seed_noise
 from nas.jobs.trained import TESTED, TRAINED, in_full, qualities
 from nas.jobs.view import View, view_of
 from nas.quality.fidelity import agreement, cost_strata
@@ -50,17 +51,6 @@ def fidelity_of(store: Store, job: JobRecord) -> dict[str, Any]:
         while len(_reports) > REPORTS_KEPT:
             _reports.popitem(last=False)
     return report
-
-
-@dataclass(frozen=True)
-class _Noise:
-    """How much the metric differs between seeds of one architecture."""
-
-    steps: int
-    deviation: float
-    """Standard deviation, pooled over architectures."""
-    degrees: int
-    """Of freedom: trainings less architectures."""
 
 
 class _Report:
@@ -155,7 +145,7 @@ class _Report:
 
     def _score(self, record: RetrainingRecord, steps: int) -> float:
         """Return the metric after so many steps, such that less is better."""
-        return self._sign * float(next(s["metrics"][self._metric] for s in record.scores if s["steps"] == steps))
+        return self._sign * score_after(record, self._metric, steps)
 
     def _beats_parameters(self, rungs: list[dict[str, Any]], beside: list[dict[str, Any]]) -> bool | None:
         """Return whether the longest of the search's trainings ranks better than parameters do; None if unknown."""
@@ -168,25 +158,10 @@ class _Report:
 
     # Noise and ties -----------------------------------------------------------------------------------------
 
-    def _noise(self) -> list[_Noise]:
-        """Return the deviation between seeds on each rung, where at least one architecture has two."""
-        if self._plan is None:
-            return []
-        groups: dict[int, list[RetrainingRecord]] = {}
-        for key, record in self._complete.items():
-            groups.setdefault(key.trial, []).append(record)
-        found = []
-        for steps in self._plan.ladder.steps:
-            squares, degrees = 0.0, 0
-            for records in groups.values():
-                values = [self._score(record, steps) for record in records]
-                squares += sum((value - statistics.fmean(values)) ** 2 for value in values)
-                degrees += len(values) - 1
-            if degrees:
-                found.append(_Noise(steps, math.sqrt(squares / degrees), degrees))
-        return found
+    def _noise(self) -> list[SeedNoise]:
+        return seed_noise(self._complete.values(), self._metric, self._plan.ladder.steps) if self._plan else []
 
-    def _ties(self, noise: list[_Noise]) -> list[dict[str, Any]] | None:
+    def _ties(self, noise: list[SeedNoise]) -> list[dict[str, Any]] | None:
         """Return of each member of the front whom of it the noise can't tell it from; None where it is unknown."""
         proxy = next((n for n in noise if n.steps == self._spec.ladder.steps[-1]), None)
         if proxy is None:

@@ -1,0 +1,61 @@
+"""Answers about how a front is to be read."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from api.schemas.problem import Answer
+
+
+class ProxyNoise(Answer):
+    """How much the quality differs between seeds of one architecture, after the search's training."""
+
+    deviation: float = Field(description="Standard deviation, pooled over architectures.")
+    degrees: int = Field(description="Of freedom: trainings less architectures.")
+
+
+class Candidate(Answer):
+    """A trial that may be non-dominated."""
+
+    trial: int
+    on_front: bool
+    probability: float = Field(description="That it is, given what is uncertain; within about .01.")
+
+
+class MeasureNext(Answer):
+    """The trial whose place is least certain, and which of its figures leaves most open."""
+
+    trial: int
+    probability: float
+    metric: str
+
+
+class Exchange(Answer):
+    """One step along the front of a cost and a quality."""
+
+    from_trial: int
+    to_trial: int
+    more: float = Field(description="What it costs more, in the cost's unit.")
+    gain: float = Field(description="What it is better by, in the quality's unit.")
+    rate: float = Field(description="Gain a unit of cost.")
+
+
+class Exchanges(Answer):
+    """What more of a cost buys, from the cheapest member of their front to the dearest."""
+
+    cost: str
+    quality: str
+    steps: list[Exchange]
+
+
+class Reading(Answer):
+    """Who is really on a front, what more of a cost buys, and what to measure next."""
+
+    noise: ProxyNoise | None = Field(description="Null where no architecture was trained under two seeds: `finish`.")
+    uncertain: list[str] = Field(description="The objectives whose errors are known, and so counted.")
+    candidates: list[Candidate] | None = Field(
+        description="The members, and others that are on the front with probability .05 or more, the likeliest first. "
+        "Null where no error is known."
+    )
+    measure_next: MeasureNext | None
+    exchanges: list[Exchanges]
