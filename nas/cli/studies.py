@@ -8,7 +8,6 @@ import typer
 
 from nas.cli.jobs import JobToName, job_id_of
 from nas.cli.options import DEFAULT_URL, UrlOption, example, opened_client
-from nas.cli.progress import StepProgress
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +33,7 @@ def export(
     Parameters are the choices of the search space, limits are constraints; costs, scores of training in full, and why
     a candidate was skipped or stopped, are attributes of the trials.
     """
+    from nas.cli.progress import StepProgress
     from nas.space import SearchSpace
     from nas.studies import export_study, without_password
 

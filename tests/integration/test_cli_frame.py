@@ -28,6 +28,7 @@ EXPECTED = {
     *(
         f"jobs {name}"
         for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel", "finish", "fidelity")
+        + ("reading", "export")
     ),
     *(f"space {name}" for name in ("list", "show")),
     *(f"data {name}" for name in ("add", "list", "show")),
