@@ -35,7 +35,7 @@ STATES = {
     "failed": TrialState.FAIL,
 }
 """Optuna's states by ours. It has none for a candidate that was never trained: `skip_reason` says so."""
-ATTRIBUTES = ("architecture_id", "skip_reason", "same_as", "error", "stop_reason", "rungs", "architecture")
+ATTRIBUTES = ("architecture_id", "skip_reason", "same_as", "error", "stop_reason", "recalled", "rungs", "architecture")
 
 
 def export_study(

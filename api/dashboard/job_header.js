@@ -110,6 +110,12 @@ function figuresOf(job) {
       "known to break a limit, so never trained",
     ],
     [
+      "Known already",
+      progress.recalled ? String(progress.recalled) : null,
+      "recalled",
+      "evaluations saved: an earlier job trained the same in the same way",
+    ],
+    [
       "Stopped early",
       progress.stopped ? String(progress.stopped) : null,
       "stopped",

@@ -131,6 +131,15 @@ export class TrialDetails {
       if (amount > 0) lines.push(`Breaks the limit ${limit} by ${significant(amount * 100, 3)} %.`);
     }
     if (trial.skip_reason === "over_limit") lines.push("Known before training, so it was never trained.");
+    const known =
+      trial.recalled &&
+      h(
+        "p",
+        {},
+        `Not trained again: its score is that of trial ${trial.recalled.trial} of `,
+        h("a", { href: `/jobs/${encodeURIComponent(trial.recalled.job)}` }, trial.recalled.job),
+        `, under seed ${trial.recalled.seed}.`,
+      );
     const same =
       trial.skip_reason === "duplicate" &&
       h(
@@ -145,11 +154,12 @@ export class TrialDetails {
         ", so it was not trained again.",
       );
     return (
-      (lines.length || same) &&
+      (lines.length || same || known) &&
       h(
         "div",
         { class: "details-note" },
         lines.map((line) => h("p", {}, line)),
+        known,
         same,
       )
     );

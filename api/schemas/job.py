@@ -88,6 +88,7 @@ class Progress(Answer):
     running: int
     failed: int
     stopped: int = Field(description="Scored after a shorter training than others of their cohort, and left there.")
+    recalled: int = Field(description="Evaluations saved: their scores were known from earlier jobs.")
     skipped: Skipped
     front_size: int
     hypervolume: float | None = Field(

@@ -21,11 +21,20 @@ class TrialLinks(Answer):
     weights: str | None = Field(description="Null where there are none.")
 
 
+class Recalled(Answer):
+    """Where a score is from that was not trained again: the trial of an earlier job."""
+
+    job: str
+    trial: int
+    seed: int
+
+
 class Rung(Answer):
     """A score on the way of a candidate whose job promotes."""
 
     steps: int = Field(description="Of the training that the score was taken after.")
     metrics: dict[str, int | float]
+    recalled: Recalled | None = None
 
 
 class Quality(Answer):
@@ -63,6 +72,7 @@ class Trial(Answer):
     finished_at: datetime | None
     error: str | None
     rungs: list[Rung] = Field(description="Its scores after longer and longer training; empty without promotion.")
+    recalled: Recalled | None = Field(description="Null where it was trained by this job.")
     stop_reason: str | None = Field(description="Of a stopped trial: why it was not trained on.")
     has_weights: bool
     links: TrialLinks

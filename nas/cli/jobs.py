@@ -246,6 +246,9 @@ def _state_of(trial: dict[str, Any]) -> str:
             return f"skipped: over {', '.join(trial['violations'])}"
         case _:
             why = trial["error"] if trial["state"] == "failed" else trial["stop_reason"]
+            if trial["recalled"]:
+                known = f"as trial {trial['recalled']['trial']} of {trial['recalled']['job']}"
+                why = f"{why}; {known}" if why else known
             return f"{trial['state']}: {why}" if why else str(trial["state"])
 
 

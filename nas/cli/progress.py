@@ -67,6 +67,8 @@ def progress_text(progress: Mapping[str, Any]) -> str:
         f"hypervolume {'–' if volume is None else format(volume, '.3f')}",
         f"skipped {skipped['duplicate']} seen, {skipped['over_limit']} over limit",
     ]
+    if progress["recalled"]:
+        parts.append(f"known from earlier jobs {progress['recalled']}")
     if progress["stopped"]:
         parts.append(f"stopped early {progress['stopped']}")
     if progress["failed"]:

@@ -19,6 +19,7 @@ from nas.jobs.context import JobContext
 from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
 from nas.jobs.evaluator_check import check_evaluator
 from nas.jobs.finishing import Finishing
+from nas.jobs.memory import Memory
 from nas.jobs.own_data import dataset_of
 from nas.quality.datasets.own.prepared import remove_old_prepared
 from nas.search.evaluation import Evaluation
@@ -147,12 +148,19 @@ class Worker:
         def assignment(architecture: Architecture, rung: int) -> Assignment:
             return assignment_of(context, architecture.to_dict(), ladder, rung)
 
-        def submit(number: int, rung: int, architecture: Architecture) -> Future[Evaluation]:
-            log.info("trial %d: evaluating %s over %d steps", number, architecture.id, ladder.steps[rung])
-            return processes.submit(assignment(architecture, rung))
+        memory = Memory(self._store, job, spec)
 
         def discard(architecture: Architecture) -> None:
             trunk_file(assignment(architecture, 0)).unlink(missing_ok=True)
+
+        def submit(number: int, rung: int, architecture: Architecture) -> Future[Evaluation]:
+            if (known := memory.recall(architecture, rung)) is not None:
+                log.info("trial %d: %s after %d steps is known", number, architecture.id, ladder.steps[rung])
+                if rung == ladder.last:
+                    discard(architecture)  # what this job trained of it on the rungs below
+                return _done(known)
+            log.info("trial %d: evaluating %s over %d steps", number, architecture.id, ladder.steps[rung])
+            return processes.submit(assignment(architecture, rung))
 
         cohorts = Cohorts(ladder, context.objectives, context.constraints)
         recorder = _Recorder(self._store, job, ladder, discard)
@@ -237,7 +245,14 @@ class _Recorder:
         else:
             training = self._training(before, evaluation, metrics)
         duration_s = (before.duration_s or 0.0) + evaluation.duration_s
-        outcome = TrialOutcome(state, dict(metrics or before.metrics), training, evaluation.error, duration_s)
+        outcome = TrialOutcome(
+            state,
+            dict(metrics or before.metrics),
+            training,
+            evaluation.error,
+            duration_s,
+            recalled=_is_recalled(training),
+        )
         self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, evaluation.weights)
         log.info("trial %d %s after %.1f s", number, state, duration_s)
 
@@ -251,18 +266,33 @@ class _Recorder:
     def stopped(self, number: int, reason: str) -> None:
         before = self._store.trial(self._job.id, number)
         training = {**(before.training or {}), "stopped": reason}
-        outcome = TrialOutcome(TrialState.STOPPED, before.metrics, training, None, before.duration_s or 0.0)
+        outcome = TrialOutcome(
+            TrialState.STOPPED,
+            before.metrics,
+            training,
+            None,
+            before.duration_s or 0.0,
+            recalled=_is_recalled(training),
+        )
         self._store.finish_trial(self._job.id, self._job.lease_token, number, outcome, None)
         self._discard(Architecture.from_dict(before.architecture))
 
     def _training(self, before: TrialRecord, evaluation: Evaluation, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return what is kept of a training: the newest, and the scores on all rungs up to it."""
         now = dict(evaluation.training or {})
-        rungs = [*(before.training or {}).get("rungs", []), {"steps": now.get("steps"), "metrics": dict(metrics)}]
+        score = {"steps": now.get("steps"), "metrics": dict(metrics)}
+        if "recalled" in now:
+            score["recalled"] = now["recalled"]
+        rungs = [*(before.training or {}).get("rungs", []), score]
         earlier = before.training or {}
         for spent in ("cpu_s", "steps_taken"):
             now[spent] = now.get(spent, 0) + earlier.get(spent, 0)
         return {**now, "rungs": rungs} if self._ladder.last else now
+
+
+def _is_recalled(training: Mapping[str, Any] | None) -> bool:
+    """Return whether no step was trained for a trial, since its scores were known."""
+    return training is not None and "recalled" in training and not training.get("steps_taken")
 
 
 class _Lease:
@@ -297,6 +327,13 @@ class _Lease:
                 continue
             if job.cancel_requested:
                 self._reason = CANCELLED
+
+
+def _done(evaluation: Evaluation) -> Future[Evaluation]:
+    """Return an evaluation that has ended already."""
+    future: Future[Evaluation] = Future()
+    future.set_result(evaluation)
+    return future
 
 
 def _recorded(trial: TrialRecord) -> RecordedTrial:

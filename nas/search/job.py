@@ -74,6 +74,8 @@ class JobSpec(StrictModel):
     """Without it every candidate is trained for all of `task.training.steps`."""
     finish: Finish | None = None
     """Whether the job goes on with full trainings after its search; `nas jobs finish` asks for them later."""
+    memory: bool = True
+    """Whether scores that earlier jobs came to in the same way are looked up instead of trained again."""
     sampler: str = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 

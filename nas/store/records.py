@@ -177,6 +177,8 @@ class TrialOutcome:
     error: str | None
     """Why it failed, for a person; nothing otherwise."""
     duration_s: float
+    recalled: bool = False
+    """Whether its score is that of another job's trial, so that nothing was trained."""
 
     def __post_init__(self) -> None:
         check_trial_move(TrialState.RUNNING, self.state)

@@ -183,6 +183,16 @@ trials = Table(
     Column("training", Document),
     Index(None, "job_id", "state", "number"),
     Index(None, "job_id", "state", "skip_reason"),
+    Index(None, "architecture_id"),
+)
+
+# A table of its own: in `trials` it would stand behind the large columns, or need the whole table copied.
+recalled_trials = Table(
+    "recalled_trials",
+    metadata,
+    Column("job_id", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    ForeignKeyConstraint(["job_id", "number"], ["trials.job_id", "trials.number"]),
 )
 
 retrainings = Table(

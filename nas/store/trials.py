@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, func, select, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, select, update
 
 from nas.errors import Conflict, IllegalMove, NotFound
 from nas.store.artifacts import add_artifact
@@ -22,7 +22,7 @@ from nas.store.records import (
     TrialSummary,
     check_trial_move,
 )
-from nas.store.tables import trials
+from nas.store.tables import recalled_trials, trials
 from nas.store.values import check_limit, mended_text, plain, plain_text, within_range
 
 SUMMARY_COLUMNS: tuple[Column[Any], ...] = tuple(
@@ -83,6 +83,8 @@ class Trials(Section):
             values["weights_sha256"] = None if weights is None else add_artifact(connection, weights)
             values["finished_at"] = Database.now(connection)
             row = connection.execute(update(trials).where(_is(job_id, number)).values(values).returning(trials)).one()
+            if outcome.recalled:
+                connection.execute(insert(recalled_trials).values(job_id=job_id, number=number))
             _add_trial_event(connection, row)
             return _record(row)
 
@@ -140,6 +142,19 @@ class Trials(Section):
         statement = _page(select(*SUMMARY_COLUMNS), job_id, after, limit, state)
         with self._database.read() as connection:
             return [TrialSummary(**_summary_fields(row)) for row in connection.execute(statement)]
+
+    def scored_trials_of(self, architecture_id: str) -> list[TrialRecord]:
+        """Return the trials of all jobs that scored an architecture and have ended, in full."""
+        scored = trials.c.state.in_([TrialState.COMPLETE, TrialState.STOPPED])
+        statement = select(trials).where(trials.c.architecture_id == architecture_id, scored)
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(statement)]
+
+    def recalled_count(self, job_id: str) -> int:
+        """Return how many trials of a job have the score of another job's trial."""
+        statement = select(func.count()).select_from(recalled_trials).where(recalled_trials.c.job_id == job_id)
+        with self._database.read() as connection:
+            return int(connection.execute(statement).scalar_one())
 
     def steps_taken(self, job_id: str) -> int:
         """Return the steps that all trials that were scored have trained, as their `training` says."""

@@ -150,11 +150,14 @@ class RecordedJob:
     def set_reference(self, point: dict[str, float], ideal: dict[str, float]) -> None:
         self.store.set_reference(self.id, self._token, {"point": point, "ideal": ideal})
 
-    def complete(self, error_rate: float, *, weights: bool = False) -> int:
-        """Record a new candidate as trained to this error rate; return its number."""
-        return self.complete_with({"error_rate": error_rate, "loss": 4 * error_rate}, weights=weights)
+    def complete(self, error_rate: float, *, weights: bool = False, recalled: dict[str, Any] | None = None) -> int:
+        """Record a new candidate as trained to this error rate, here or by another job; return its number."""
+        quality = {"error_rate": error_rate, "loss": 4 * error_rate}
+        return self.complete_with(quality, weights=weights, recalled=recalled)
 
-    def complete_with(self, quality: dict[str, float], *, weights: bool = False) -> int:
+    def complete_with(
+        self, quality: dict[str, float], *, weights: bool = False, recalled: dict[str, Any] | None = None
+    ) -> int:
         """Record a new candidate as scored so; return its number."""
         number, architecture = self._begin()
         metrics = self.context.costs(architecture) | quality
@@ -162,7 +165,9 @@ class RecordedJob:
         history = [[step, 3.5 - 0.9 * step + error_rate] for step in range(1, 4)]
         training = {"label": "proxy", "steps": 3, "cpu_s": 0.1, "history": history}
         content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
-        outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
+        if recalled is not None:
+            training |= {"recalled": recalled, "steps_taken": 0}
+        outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5, recalled=recalled is not None)
         self.store.finish_trial(self.id, self._token, number, outcome, content)
         return number
 

@@ -462,6 +462,25 @@ class TrialContract:
         assert store.steps_taken(job.id) == 130, "of those that ended; one of them says nothing of it"
         assert store.steps_taken(another.id) == 0
 
+    def test_scored_trials_of_an_architecture_are_those_of_all_jobs(self, store: Store) -> None:
+        jobs = [running_job(store), running_job(store)]
+        stopped = replace(complete(), state=TrialState.STOPPED)
+        for job, outcome in zip(jobs, (complete(), stopped), strict=True):
+            for number, name in enumerate(("a-same", "a-other", "a-same")):
+                store.add_trial(job.id, 1, new_trial(number, architecture_id=name))
+            store.finish_trial(job.id, 1, 0, outcome, b"weights")
+            store.finish_trial(job.id, 1, 1, complete(), None)
+        found = sorted(store.scored_trials_of("a-same"), key=lambda trial: trial.job_id)
+        assert found == sorted((store.trial(job.id, 0) for job in jobs), key=lambda trial: trial.job_id)
+        assert store.scored_trials_of("a-none") == []
+
+    def test_recalled_trials_are_counted_by_job(self, store: Store) -> None:
+        job, another = running_job(store), running_job(store)
+        for number in range(3):
+            store.add_trial(job.id, 1, new_trial(number))
+            store.finish_trial(job.id, 1, number, replace(complete(), recalled=number != 1), None)
+        assert (store.recalled_count(job.id), store.recalled_count(another.id)) == (2, 0)
+
     def test_a_summary_agrees_with_the_full_record(self, store: Store) -> None:
         job = running_job(store)
         store.add_trial(job.id, 1, new_trial(0))

@@ -49,6 +49,7 @@ def job_document(**changes: Any) -> dict[str, Any]:
         "budget": {"trials": 4},
         "sampler": "random",
         "seed": 0,
+        "memory": False,  # a job that is run twice is to be trained twice
     } | changes
 
 
@@ -73,7 +74,13 @@ class RecordingWorker:
         number = self.start()
         architecture = self.feasible[number]
         metrics = self.context.costs(architecture) | {"error_rate": error_rate, "loss": 2.0}
-        training = {"label": "proxy", "steps": 3, "cpu_s": 0.1, "history": [[1, 3.5], [3, 2.0]]}
+        training = {
+            "label": "proxy",
+            "steps": 3,
+            "cpu_s": 0.1,
+            "history": [[1, 3.5], [3, 2.0]],
+            "hardware": "cpu, float32",
+        }
         outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
         content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
         self.store.finish_trial(self.job.id, self.job.lease_token, number, outcome, content)

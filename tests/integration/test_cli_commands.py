@@ -347,9 +347,10 @@ def test_a_search_is_the_same_with_and_without_a_server(folder: Path) -> None:
     def scores(front: dict[str, Any]) -> list[Any]:
         return [(m["number"], m["architecture_id"], m["metrics"]) for m in front["members"]]
 
-    local = _succeed(nas("search", "job.yaml", "--processes", 1, "--json")).json
+    (folder / "anew.yaml").write_text(yaml.safe_dump({**JOB, "memory": False}))
+    local = _succeed(nas("search", "anew.yaml", "--processes", 1, "--json")).json
     assert local["job"]["state"] == "succeeded"
-    served = _succeed(nas("jobs", "submit", "job.yaml", "--watch", "--json"))
+    served = _succeed(nas("jobs", "submit", "anew.yaml", "--watch", "--json"))
     assert json.loads(served.out.splitlines()[-1])["data"]["state"] == "succeeded"
     assert scores(local["front"]) == scores(nas("jobs", "front", "--json").json)
 

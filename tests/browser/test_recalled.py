@@ -1,0 +1,28 @@
+"""A job's page says which scores were known from earlier jobs."""
+
+from __future__ import annotations
+
+import pytest
+from dashboard_service import Service
+from job_window import JobWindow
+from playwright.sync_api import Page, expect
+from recorded_jobs import RecordedJob
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_score_that_was_known_says_where_it_is_from(page: Page, service: Service) -> None:
+    earlier = RecordedJob(service.store, name="earlier")
+    source = earlier.complete(0.4)
+    job = RecordedJob(service.store, name="later")
+    known = job.complete(0.4, recalled={"job": earlier.id, "trial": source, "seed": 3})
+    window = JobWindow(page, job.id).open()
+    expect(page.locator('[data-figure="recalled"]')).to_have_text("1")
+    window.open_row(known)
+    note = window.details.locator(".details-note")
+    expect(note).to_contain_text(f"its score is that of trial {source} of {earlier.id}, under seed 3.")
+    note.get_by_role("link", name=earlier.id).click()
+    page.wait_for_url(f"**/jobs/{earlier.id}")
+    expect(page.locator('[data-figure="recalled"]')).to_have_count(0)
+    window.open_row(source)
+    expect(window.details).not_to_contain_text("Not trained again")
