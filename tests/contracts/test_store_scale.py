@@ -73,7 +73,6 @@ READS: dict[str, Callable[[Store, str], Any]] = {
     "a page by state": lambda store, job_id: store.trials(job_id, state=TrialState.RUNNING, limit=10),
     "one trial": lambda store, job_id: store.trial(job_id, 777),
     "the trials of an architecture": lambda store, job_id: store.scored_trials_of("a-5"),
-    "recalled trials": lambda store, job_id: store.recalled_count(job_id),
     "some trials": lambda store, job_id: store.trials_numbered(job_id, [1, 5, 900]),
     "the events of a job": lambda store, job_id: store.events_after(job_id, 9000, limit=10),
     "the events of all": lambda store, job_id: store.events_after(None, 9000, limit=10),
