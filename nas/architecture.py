@@ -349,6 +349,19 @@ class Architecture(StrictModel):
         """Return the longest sequence that the stack of that name sees, in tokens."""
         return self.max_output_length if stack == "decoder" and self.max_output_length else self.max_length
 
+    def for_task(self, shape: TaskShape) -> Architecture:
+        """Return the same stacks for another vocabulary, number of outputs and longest sequences.
+
+        Raises `InvalidInput` where the stacks can't be had so, as with an embedding shared by unlike vocabularies.
+        """
+        changed = {
+            "vocabulary_size": shape.vocabulary_size,
+            "max_length": shape.max_length,
+            "max_output_length": shape.max_output_length or None,
+            "head": {"type": shape.task, "outputs": shape.outputs},
+        }
+        return validate(Architecture, {**self.model_dump(mode="json"), **changed}, "architecture")
+
     @classmethod
     def from_dict(cls, value: Any, field: str = "architecture") -> Architecture:
         """Build from plain values as `to_dict` gives them; raise `InvalidInput` naming each wrong field."""

@@ -13,6 +13,7 @@ from nas.documents import validate
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
 from nas.jobs.own_data import kept_name, pin, prepared_info
+from nas.jobs.starting import start_of
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
 from nas.latency.predict import LatencyPredictor
@@ -41,7 +42,7 @@ def submit(
     spec = JobSpec.from_document(document)
     if idempotency_key is not None and (earlier := store.job_with_key(idempotency_key)) is not None:
         # A retry is answered by what was submitted, even if a newer latency table would be pinned today
-        if earlier.document["spec"] != spec.to_document():
+        if JobSpec.from_document(earlier.document["spec"]) != spec:
             raise Conflict(f"The idempotency key {idempotency_key!r} was used for another job, {earlier.id}.")
         return earlier, False
     resolved = resolve(store, spec, evaluators)
@@ -118,6 +119,8 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
                     checked(_check_reachable, context, bounds, constraint, f"constraints[{index}]")
                 if not problems:
                     checked(_check_reachable_together, context, bounds)
+                if not problems and (start := checked(start_of, store, context)):
+                    document["start"] = start
             if not problems:
                 return document
     raise InvalidInput(problems)

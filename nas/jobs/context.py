@@ -47,6 +47,8 @@ class JobContext:
     constraints: tuple[Constraint, ...]
     predictors: dict[str, LatencyPredictor]
     """By device."""
+    start: tuple[Architecture, ...]
+    """Come before what the sampler proposes."""
 
     @classmethod
     def load(cls, store: Store, document: dict[str, Any]) -> JobContext:
@@ -81,6 +83,7 @@ class JobContext:
             tuple(objectives),
             tuple(constraints),
             predictors,
+            tuple(Architecture.from_dict(each) for each in document.get("start", [])),
         )
 
     def costs(self, architecture: Architecture) -> dict[str, float]:

@@ -140,7 +140,13 @@ class Worker:
             reference = reference_of(context, info)
             self._store.set_reference(job.id, job.lease_token, reference)
         proposer = Proposer(
-            context.space, context.objectives, context.constraints, context.costs, spec.sampler, spec.seed
+            context.space,
+            context.objectives,
+            context.constraints,
+            context.costs,
+            spec.sampler,
+            spec.seed,
+            context.start,
         )
 
         ladder = spec.ladder

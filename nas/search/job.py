@@ -14,6 +14,7 @@ from nas.quality.training import TrainingPlan
 from nas.search.finish import LONGER, Finish
 from nas.search.promotion import Ladder
 from nas.search.samplers import SAMPLERS
+from nas.search.start import Start
 from nas.workload import Workload
 
 
@@ -74,6 +75,8 @@ class JobSpec(StrictModel):
     """Without it every candidate is trained for all of `task.training.steps`."""
     finish: Finish | None = None
     """Whether the job goes on with full trainings after its search; `nas jobs finish` asks for them later."""
+    start: Start = Start()
+    """Candidates that come before those of the sampler."""
     memory: bool = True
     """Whether scores that earlier jobs came to in the same way are looked up instead of trained again."""
     sampler: str = "tpe"

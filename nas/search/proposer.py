@@ -75,7 +75,10 @@ class Proposer:
         costs: Callable[[Architecture], dict[str, float]],
         sampler: str,
         seed: int,
+        start: Sequence[Architecture] = (),
     ) -> None:
+        """`start` are proposed first, in their order, each once; they are of the space and within the limits."""
+        self._start = start
         self._space, self._objectives, self._costs = space, objectives, costs
         self._constraints = constraints
         self._sampler, self._seed = sampler, seed
@@ -133,8 +136,11 @@ class Proposer:
 
         Raises `SpaceExhausted` when no unseen architecture that keeps the limits can be found.
         """
-        if self._skips >= SKIPS_BEFORE_A_NEIGHBOUR:
-            params, _ = self._parameters_of(self._unseen(number))
+        given = next((architecture for architecture in self._start if architecture.id not in self._first), None)
+        if given is None and self._skips >= SKIPS_BEFORE_A_NEIGHBOUR:
+            given = self._unseen(number)
+        if given is not None:
+            params, _ = self._parameters_of(given)
             self._study.enqueue_trial(params)
         before = self._storage.get_study_system_attrs(self._study_id).copy()
         self._study.sampler = SAMPLERS[self._sampler](seed_of(self._seed, number, "ask"))
