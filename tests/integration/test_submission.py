@@ -30,6 +30,16 @@ def test_a_retry_with_the_same_key_gets_the_first_job_and_another_job_a_conflict
     assert len(store.jobs()[0]) == 1
 
 
+def test_a_retry_finds_a_job_of_a_release_whose_documents_had_fewer_fields(store):
+    given = {name: value for name, value in job_document().items() if name != "memory"}
+    kept = submit(store, given)[0].document
+    older = {name: value for name, value in kept["spec"].items() if name not in ("memory", "start")}
+    earlier, _ = store.add_job("older", {**kept, "spec": older}, "key")
+    assert submit(store, given, "key") == (earlier, False)
+    with pytest.raises(Conflict, match=earlier.id):
+        submit(store, {**given, "memory": False}, "key")
+
+
 def test_a_job_pins_its_space_its_data_and_every_default(store):
     job, _ = submit(store, job_document())
     assert job.document["search_space"] == SearchSpace.bundled("smoke").to_document()
