@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from numpy.typing import NDArray
+
 from nas.architecture import Architecture, TaskShape
-from nas.costs import costs_of
+from nas.costs import VectorisedCosts, costs_of
 from nas.errors import InvalidInput, Problem
 from nas.jobs.own_data import reference_of_dataset
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import Bound
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
+from nas.latency.vectorised import VectorisedLatency
 from nas.quality.datasets import Reference
 from nas.quality.metrics import metric
+from nas.search.cost_aware import CandidateSource, SpaceCandidates
+from nas.search.cost_aware.space import KnownMetrics
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, cost_metrics, known_metric, parse_constraint
-from nas.space import SearchSpace
+from nas.search.samplers import SamplerSetting
+from nas.space import Encoded, SearchSpace
 from nas.store.records import LatencyTableRecord
 from nas.store.store import Store
 from nas.workload import Workload
@@ -94,6 +101,38 @@ class JobContext:
             for metric_name, bound in BOUND_OF_METRIC.items():
                 result[f"{metric_name}@{device}"] = getattr(prediction, bound)
         return result
+
+    def known_metrics(self) -> KnownMetrics:
+        """Return `costs` for many architectures at once; every sub-block of the space is counted for it, in seconds."""
+        exact = VectorisedCosts(self.space, self.spec.workload)
+        latencies = {name: VectorisedLatency(predictor, self.space) for name, predictor in self.predictors.items()}
+
+        def of(encoded: Encoded) -> dict[str, NDArray[Any]]:
+            result: dict[str, NDArray[Any]] = dict(exact.of(encoded))
+            for device, latency in latencies.items():
+                predicted = latency.of(encoded)
+                for metric_name, bound in BOUND_OF_METRIC.items():
+                    result[f"{metric_name}@{device}"] = getattr(predicted, bound)
+            return result
+
+        return of
+
+    def sampler_setting(self, point: Mapping[str, float]) -> SamplerSetting:
+        """Return what the job's sampler may know; `point` is what hypervolume is measured against, by objective.
+
+        What breaks a limit on an objective is of no use, however much hypervolume it would add.
+        """
+        reference = dict(point)
+        for c in self.constraints:
+            if c.metric in reference:
+                least = self.metrics[c.metric].direction == "minimize"
+                if least == (c.operator == "<="):
+                    reference[c.metric] = (min if least else max)(reference[c.metric], c.limit)
+
+        def candidates() -> CandidateSource:
+            return SpaceCandidates(self.space, self.objectives, self.constraints, self.known_metrics())
+
+        return SamplerSetting(self.spec.seed, candidates, tuple(reference[o.name] for o in self.objectives))
 
 
 def quality_metrics(document: dict[str, Any]) -> tuple[str, ...]:

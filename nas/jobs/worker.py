@@ -136,7 +136,8 @@ class Worker:
         info = dataset_of(self._store, job.document).info
         if stop := self._check(context, processes, lease):
             return stop
-        if job.reference is None:
+        reference = job.reference
+        if reference is None:
             reference = reference_of(context, info)
             self._store.set_reference(job.id, job.lease_token, reference)
         proposer = Proposer(
@@ -145,10 +146,9 @@ class Worker:
             context.constraints,
             context.costs,
             spec.sampler,
-            spec.seed,
+            context.sampler_setting(reference["point"]),
             context.start,
         )
-
         ladder = spec.ladder
 
         def assignment(architecture: Architecture, rung: int) -> Assignment:

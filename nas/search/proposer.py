@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
+from nas.search.decisions import distribution_of, parameter_of, suggest
 from nas.search.objectives import Constraint, MetricInfo
-from nas.search.samplers import SAMPLERS, seed_of
+from nas.search.samplers import SAMPLERS, SamplerSetting, seed_of
 from nas.space import Decision, SearchSpace
 
 SKIPS_BEFORE_A_NEIGHBOUR = 4
@@ -74,14 +75,17 @@ class Proposer:
         constraints: tuple[Constraint, ...],
         costs: Callable[[Architecture], dict[str, float]],
         sampler: str,
-        seed: int,
+        setting: SamplerSetting,
         start: Sequence[Architecture] = (),
     ) -> None:
-        """`start` are proposed first, in their order, each once; they are of the space and within the limits."""
+        """`costs` are the metrics known before training, `sampler` is a name of `SAMPLERS`.
+
+        `start` are proposed first, in their order, each once; they are of the space and within the limits.
+        """
         self._start = start
         self._space, self._objectives, self._costs = space, objectives, costs
         self._constraints = constraints
-        self._sampler, self._seed = sampler, seed
+        self._sampler_of, self._seed = SAMPLERS[sampler](setting), setting.seed
         self._storage = optuna.storages.InMemoryStorage()
         self._study = optuna.create_study(
             storage=self._storage, directions=[o.direction for o in objectives], study_name="job"
@@ -143,11 +147,11 @@ class Proposer:
             params, _ = self._parameters_of(given)
             self._study.enqueue_trial(params)
         before = self._storage.get_study_system_attrs(self._study_id).copy()
-        self._study.sampler = SAMPLERS[self._sampler](seed_of(self._seed, number, "ask"))
+        self._study.sampler = self._sampler_of(seed_of(self._seed, number, "ask"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns where a conditional choice falls back to independent
             trial = self._study.ask()
-            architecture = self._space.walk(lambda decision: _suggest(trial, decision))
+            architecture = self._space.walk(lambda decision: suggest(trial, decision))
         if trial.number != number:
             raise AssertionError(f"trial {number} of the job is trial {trial.number} of the study")
         costs = self._costs(architecture)
@@ -215,10 +219,8 @@ class Proposer:
 
         def choose(decision: Decision) -> int:
             index = follow(decision)
-            distribution = _distribution(decision)
-            distributions[decision.name] = distribution
-            numeric = isinstance(distribution, IntDistribution)
-            params[decision.name] = index if numeric else decision.options[index]
+            distributions[decision.name] = distribution_of(decision)
+            params[decision.name] = parameter_of(decision, index)
             return index
 
         self._space.walk(choose)
@@ -253,16 +255,3 @@ class Proposer:
     def _breaks_a_limit(self, architecture: Architecture) -> bool:
         costs = self._costs(architecture)
         return any(c.violation(costs) > 0 for c in self._known(costs))
-
-
-def _distribution(decision: Decision) -> BaseDistribution:
-    """Return Optuna's distribution of a decision: numbers keep their order, as positions in the list."""
-    if len(decision.options) > 1 and all(isinstance(option, int) for option in decision.options):
-        return IntDistribution(0, len(decision.options) - 1)
-    return CategoricalDistribution(decision.options)
-
-
-def _suggest(trial: optuna.Trial, decision: Decision) -> int:
-    if isinstance(_distribution(decision), IntDistribution):
-        return trial.suggest_int(decision.name, 0, len(decision.options) - 1)
-    return decision.options.index(trial.suggest_categorical(decision.name, decision.options))

@@ -149,6 +149,38 @@ class Combinations:
         """The exact number of different architectures."""
         return sum(self.frame_sizes)
 
+    def frames_beside(self, index: int, name: str | None = None) -> list[int]:
+        """Return the frames, ascending, that differ from one in a single choice: in any, or in the one of that name."""
+        found = self._beside.get(index)
+        if found is None:
+            path = self.frames[index].path
+            found = self._beside[index] = {
+                step: [
+                    other
+                    for value in self._frame_values[step]
+                    if value != taken
+                    and (other := self._frame_of_path.get((*path[:at], (step, value), *path[at + 1 :]))) is not None
+                ]
+                for at, (step, taken) in enumerate(path)
+            }
+        return sorted(o for step, others in found.items() if name in {None, step} for o in others)
+
+    @cached_property
+    def _beside(self) -> dict[int, dict[str, list[int]]]:
+        return {}
+
+    @cached_property
+    def _frame_of_path(self) -> dict[Any, int]:
+        return {frame.path: index for index, frame in enumerate(self.frames)}
+
+    @cached_property
+    def _frame_values(self) -> dict[str, list[Any]]:
+        values: dict[str, dict[Any, None]] = {}
+        for frame in self.frames:
+            for step, value in frame.path:
+                values.setdefault(step, {})[value] = None
+        return {step: list(found) for step, found in values.items()}
+
     # Genotypes and architectures ---------------------------------------------------------------------------
 
     def architecture(self, genotype: Genotype) -> Architecture:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 from nas.space.combinations import Combinations
 from nas.space.frames import Frame
-from nas.space.genotype import Genotype, Part
+from nas.space.genotype import Genotype, Part, PartKey
 from nas.space.options import Option, Value
 
 
@@ -16,42 +17,60 @@ def neighbours(space: Combinations, genotype: Genotype) -> Iterator[Genotype]:
     A change of what is chosen once keeps the layers where they stay valid; one more layer repeats the last; a change
     of attention type keeps what both types can have.
     """
-    frame = space.frames[genotype.frame]
-    for index, other in enumerate(space.frames):
-        if _differ_once(frame, other) and _stays_valid(space, other, genotype):
+    for index in space.frames_beside(genotype.frame):
+        if _stays_valid(space, space.frames[index], genotype):
             yield Genotype(index, genotype.layers)
-    yield from _of_depth(space, genotype)
-    for key, part in space.parts.items():
-        depths = tuple(genotype.depth(stack) for stack in space.stacks)
-        valid = space.valid(frame, key, depths)
-        options = genotype.layers[key]
-        for place in range(1 if part.uniform else len(options)):
-            for index in valid:
-                if _one_choice_apart(part.options[options[place]], part.options[index], part):
-                    changed = (
-                        (index,) * len(options) if part.uniform else (*options[:place], index, *options[place + 1 :])
-                    )
-                    yield Genotype(genotype.frame, {**genotype.layers, key: changed})
-
-
-def _of_depth(space: Combinations, genotype: Genotype) -> Iterator[Genotype]:
     for stack in space.stacks:
-        for depth in space.choices(stack).depth:
-            if depth != genotype.depth(stack):
-                layers = {
-                    key: options[:depth] + options[-1:] * max(0, depth - len(options))
-                    if key.stack == stack
-                    else options
-                    for key, options in genotype.layers.items()
-                }
-                changed = Genotype(genotype.frame, layers)
-                if _stays_valid(space, space.frames[genotype.frame], changed):
-                    yield changed
+        yield from _of_depth(space, genotype, stack)
+    for key, part in space.parts.items():
+        for place in range(1 if part.uniform else len(genotype.layers[key])):
+            yield from _of_part(space, genotype, key, place)
 
 
-def _differ_once(a: Frame, b: Frame) -> bool:
-    first, second = dict(a.path), dict(b.path)
-    return sum(first[name] != second[name] for name in first) == 1
+def random_neighbour(space: Combinations, genotype: Genotype, rng: random.Random) -> Genotype | None:
+    """Return one of the `neighbours` without listing them all, every choice equally likely to be the one that differs.
+
+    None where the choice that was drawn leaves no other way; another draw may.
+    """
+    frame = space.frames[genotype.frame]
+    once = [name for name, _ in frame.path]
+    places: list[tuple[PartKey, int]] = []
+    for key, part in space.parts.items():
+        places += [(key, place) for place in range(1 if part.uniform else len(genotype.layers[key]))]
+    drawn = rng.randrange(len(once) + len(space.stacks) + len(places))
+    if drawn < len(once):
+        found = [
+            Genotype(index, genotype.layers)
+            for index in space.frames_beside(genotype.frame, once[drawn])
+            if _stays_valid(space, space.frames[index], genotype)
+        ]
+    elif drawn < len(once) + len(space.stacks):
+        found = list(_of_depth(space, genotype, space.stacks[drawn - len(once)]))
+    else:
+        key, place = places[drawn - len(once) - len(space.stacks)]
+        found = list(_of_part(space, genotype, key, place))
+    return rng.choice(found) if found else None
+
+
+def _of_part(space: Combinations, genotype: Genotype, key: PartKey, place: int) -> Iterator[Genotype]:
+    part, options = space.parts[key], genotype.layers[key]
+    depths = tuple(genotype.depth(stack) for stack in space.stacks)
+    for index in space.valid(space.frames[genotype.frame], key, depths):
+        if _one_choice_apart(part.options[options[place]], part.options[index], part):
+            changed = (index,) * len(options) if part.uniform else (*options[:place], index, *options[place + 1 :])
+            yield Genotype(genotype.frame, {**genotype.layers, key: changed})
+
+
+def _of_depth(space: Combinations, genotype: Genotype, stack: str) -> Iterator[Genotype]:
+    for depth in space.choices(stack).depth:
+        if depth != genotype.depth(stack):
+            layers = {
+                key: options[:depth] + options[-1:] * max(0, depth - len(options)) if key.stack == stack else options
+                for key, options in genotype.layers.items()
+            }
+            changed = Genotype(genotype.frame, layers)
+            if _stays_valid(space, space.frames[genotype.frame], changed):
+                yield changed
 
 
 def _stays_valid(space: Combinations, frame: Frame, genotype: Genotype) -> bool:

@@ -145,7 +145,11 @@ def _listed(paths: Sequence[Path]) -> _Listed:
 
 def follow(space: Combinations, architecture: Architecture) -> Chooser:
     """Return the chooser that leads a walk to `architecture`; raise `InvalidInput` outside the space."""
-    genotype = space.genotype_in_space(architecture)
+    return follow_genotype(space, space.genotype_in_space(architecture))
+
+
+def follow_genotype(space: Combinations, genotype: Genotype) -> Chooser:
+    """Return the chooser that leads a walk to these choices of the space."""
     wanted: dict[str, Value] = dict(space.frames[genotype.frame].path)
     for stack in space.stacks:
         prefix = f"{stack}." if len(space.stacks) > 1 else ""

@@ -1,5 +1,6 @@
 """Objectives, limits, the proposer's guards, and the loop: reproducible, resumable, never stuck."""
 
+import functools
 import math
 import random
 import threading
@@ -9,14 +10,15 @@ from dataclasses import asdict
 
 import pytest
 
-from nas.costs import costs_of, reach
+from nas.costs import VectorisedCosts, costs_of, reach
 from nas.errors import InvalidInput
+from nas.search.cost_aware import SpaceCandidates
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
 from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposer, RecordedTrial
-from nas.search.samplers import SAMPLERS
+from nas.search.samplers import SAMPLERS, SamplerSetting
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -29,6 +31,15 @@ METRICS = {
 
 def costs(architecture):
     return asdict(costs_of(architecture, WORKLOAD))
+
+
+@functools.cache
+def known_metrics(space):
+    return VectorisedCosts(SearchSpace.bundled(space), WORKLOAD).of
+
+
+def candidates_of(space, objectives, limits):
+    return SpaceCandidates(space, objectives, limits, known_metrics(space.name))
 
 
 def quality(architecture):
@@ -110,7 +121,8 @@ class Search:
 
     def run(self, budget, stop=lambda: None, deadline=None):
         objectives = (METRICS["error_rate"], METRICS["macs"])
-        proposer = Proposer(self.space, objectives, self.limits, costs, self.sampler, self.seed)
+        setting = SamplerSetting(self.seed, lambda: candidates_of(self.space, objectives, self.limits))
+        proposer = Proposer(self.space, objectives, self.limits, costs, self.sampler, setting)
         cohorts = Cohorts(self.ladder, objectives, self.limits)
         loop = SearchLoop(proposer, cohorts, self.submit, self, self.parallel, stop, deadline)
         loop.resume([self.trials[n] for n in sorted(self.trials)])

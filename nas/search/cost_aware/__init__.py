@@ -3,6 +3,7 @@
 from nas.search.cost_aware.candidates import CandidateSource, Rows
 from nas.search.cost_aware.distributions import Condition, DistributionCandidates
 from nas.search.cost_aware.sampler import CostAwareSampler
+from nas.search.cost_aware.space import SpaceCandidates
 from nas.search.cost_aware.stratified import CostStratifiedSampler
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "CostStratifiedSampler",
     "DistributionCandidates",
     "Rows",
+    "SpaceCandidates",
 ]
