@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from nas.space.combinations import Combinations
 from nas.space.frames import Frame
-from nas.space.genotype import Genotype, Part, PartKey
-from nas.space.options import Option, Value
+from nas.space.genotype import Genotype, PartKey
 
 
 def neighbours(space: Combinations, genotype: Genotype) -> Iterator[Genotype]:
@@ -55,8 +54,9 @@ def random_neighbour(space: Combinations, genotype: Genotype, rng: random.Random
 def _of_part(space: Combinations, genotype: Genotype, key: PartKey, place: int) -> Iterator[Genotype]:
     part, options = space.parts[key], genotype.layers[key]
     depths = tuple(genotype.depth(stack) for stack in space.stacks)
+    beside = part.beside[options[place]]
     for index in space.valid(space.frames[genotype.frame], key, depths):
-        if _one_choice_apart(part.options[options[place]], part.options[index], part):
+        if index in beside:
             changed = (index,) * len(options) if part.uniform else (*options[:place], index, *options[place + 1 :])
             yield Genotype(genotype.frame, {**genotype.layers, key: changed})
 
@@ -76,25 +76,3 @@ def _of_depth(space: Combinations, genotype: Genotype, stack: str) -> Iterator[G
 def _stays_valid(space: Combinations, frame: Frame, genotype: Genotype) -> bool:
     depths = tuple(genotype.depth(stack) for stack in space.stacks)
     return all(set(options) <= set(space.valid(frame, key, depths)) for key, options in genotype.layers.items())
-
-
-def _one_choice_apart(a: Option, b: Option, part: Part) -> bool:
-    """Return whether two options of a part differ in one choice.
-
-    Two types of attention are one choice apart where all choices that both have are equal, or have no value in common.
-    """
-    first, second = dict(a.path), dict(b.path)
-    differing = [name for name in first.keys() & second.keys() if first[name] != second[name]]
-    if first.get("attention") == second.get("attention"):
-        return len(differing) == 1
-    others = [name for name in differing if name != "attention"]
-    return not any(
-        first[name] in _values(part, second["attention"], name)
-        or second[name] in _values(part, first["attention"], name)
-        for name in others
-    )
-
-
-def _values(part: Part, attention: Value, name: str) -> set[Value]:
-    """Return the values that a choice has for one type of attention."""
-    return {option.get(name) for option in part.options if option.get("attention") == attention}

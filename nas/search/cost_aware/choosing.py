@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.search.cost_aware.candidates import CandidateSource, Vector, distinct
+from nas.search.cost_aware.candidates import CandidateSource, Vector
 from nas.search.cost_aware.pool import Pool, pool_of
 from nas.search.cost_aware.study_view import StudyView
 
@@ -81,7 +81,7 @@ class ChoosingSampler(BaseSampler):
             self._chosen.pop(trial.number, None)
             if self._view is None or self._pools is None or not self._pools[1].complete:
                 return
-            if len(distinct(self._pools[1].rows, self._view.seen)):
+            if len(self._pools[1].unseen(self._view.seen)):
                 return
         try:
             study.stop()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.search.cost_aware.candidates import Groups, Rows, Vector
+from nas.search.cost_aware.candidates import Groups, Rows, Vector, keys_of
 from nas.search.cost_aware.features import Column, CostScale, FeatureMap
 
 Known = Callable[[Sequence[Mapping[str, Any]]], Sequence[float] | Vector]
@@ -18,6 +18,8 @@ Known = Callable[[Sequence[Mapping[str, Any]]], Sequence[float] | Vector]
 LISTED = 16
 """Of a choice with more options than this only the nearest and a few random ones are neighbours."""
 SAMPLED_FOR_SCALE = 1000
+REMEMBERED = 100_000
+"""Candidates whose known values are kept; the pool is looked at before every trial."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class DistributionCandidates:
         self._functions = [known_objectives[index] for index in self.known_objectives]
         self._limit = limit
         self._conditions = self._parsed(conditions or {})
+        self._memory: dict[bytes, Vector] = {}
         self.size = self._count()
         sample = self.sample(SAMPLED_FOR_SCALE, np.random.default_rng(0))
         self._scale = CostScale(self.known(sample))
@@ -152,16 +155,28 @@ class DistributionCandidates:
 
     def known(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""
-        dicts = [self.parameters_of(row) for row in rows]
-        columns = [np.asarray(function(dicts), dtype=np.float64).reshape(len(rows)) for function in self._functions]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+        return self._told(rows)[:, :-1]
 
     def violation(self, rows: Rows) -> Vector:
         """See `CandidateSource`."""
-        if self._limit is None:
-            return np.zeros(len(rows))
-        excess = np.asarray(self._limit([self.parameters_of(row) for row in rows]), dtype=np.float64)
-        return np.where(np.isnan(excess), np.inf, np.maximum(excess, 0.0))
+        return self._told(rows)[:, -1]
+
+    def _told(self, rows: Rows) -> Rows:
+        """Return (N, K + 1) of what the study's functions say, the excess over the limits last; each asked once."""
+        keys = keys_of(rows)
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._memory}
+        if len(self._memory) + len(new) > REMEMBERED:
+            self._memory.clear()
+            new = dict(zip(keys, rows, strict=True))
+        if new:
+            dicts = [self.parameters_of(row) for row in new.values()]
+            columns = [np.asarray(function(dicts), dtype=np.float64).reshape(len(new)) for function in self._functions]
+            excess = np.zeros(len(new)) if self._limit is None else np.asarray(self._limit(dicts), dtype=np.float64)
+            columns.append(np.where(np.isnan(excess), np.inf, np.maximum(excess, 0.0)))
+            self._memory.update(zip(new, np.stack(columns, axis=1), strict=True))
+        if not keys:
+            return np.zeros((0, len(self._functions) + 1))
+        return np.stack([self._memory[key] for key in keys])
 
     def features(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""

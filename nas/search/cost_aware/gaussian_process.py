@@ -32,6 +32,10 @@ BOUNDS = (-9.0, 7.0)
 """Of every hyperparameter's log."""
 STEPS = 60
 JITTER = 1e-8
+LEAST_VARIANCE = 1e-12
+"""Of standardised values; rounding may leave less, and even less than nothing."""
+AT_ONCE = 256
+"""So many candidates are predicted at once: few enough for the cache."""
 _SQRT5 = math.sqrt(5.0)
 
 
@@ -145,19 +149,37 @@ class GaussianProcess:
 
     def predict(self, features: Rows) -> tuple[Vector, Vector]:
         """Return mean and standard deviation (N,) of the value without its noise."""
-        x = features * self._scale
-        cross = self._covariance(self._x, x)  # (n, N)
-        mean = cross.T @ self._weights
-        solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
-        prior = self._a * np.einsum("ij,ij->i", x, x) + self._b
-        variance = np.maximum(prior - np.einsum("ij,ij->j", solved, solved), 1e-12)
-        return self.mean + self.std * mean, self.std * np.sqrt(variance)
+        mean, variance = np.empty(len(features)), np.empty(len(features))
+        for start in range(0, len(features), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            x = features[part] * self._scale
+            cross = self._covariance(self._x, x)  # (n, N)
+            mean[part] = self._weights @ cross
+            solved = solve_triangular(self._factor, cross, lower=True, overwrite_b=True, check_finite=False)
+            prior = self._a * np.einsum("ij,ij->i", x, x) + self._b
+            variance[part] = prior - np.einsum("ij,ij->j", solved, solved)
+        return self.mean + self.std * mean, self.std * np.sqrt(np.maximum(variance, LEAST_VARIANCE))
 
     def _covariance(self, x: Rows, y: Rows) -> Rows:
-        product = x @ y.T
-        square = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y) - 2 * product
-        r = _SQRT5 * np.sqrt(np.maximum(square, 0.0))
-        return np.asarray(self._a * product + self._b * (1 + r + r * r / 3) * np.exp(-r))
+        """Return (n, N) in column-major order, as LAPACK wants it; few temporary arrays, since this is most of the work."""
+        product = (y @ x.T).T
+        r = -2.0 * product
+        r += np.einsum("ij,ij->i", x, x)[:, None]
+        r += np.einsum("ij,ij->i", y, y)
+        np.maximum(r, 0.0, out=r)
+        np.sqrt(r, out=r)
+        r *= _SQRT5
+        matern = r / 3
+        matern += 1
+        matern *= r
+        matern += 1
+        np.negative(r, out=r)
+        np.exp(r, out=r)
+        matern *= r
+        matern *= self._b
+        product *= self._a
+        product += matern
+        return product
 
 
 def standards(values: Vector) -> tuple[float, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nas.search.cost_aware.candidates import CandidateSource, Rows, Vector, distinct
+from nas.search.cost_aware.candidates import CandidateSource, Rows, Vector, distinct, keys_of
 
 ENUMERATED_UP_TO = 20_000
 """Spaces up to this size are listed completely."""
@@ -28,6 +31,14 @@ class Pool:
     """(N,): where each lies between the cheapest (0) and the dearest (1): the mean over the known objectives."""
     complete: bool
     """Whether it is everything that keeps the limits."""
+
+    @cached_property
+    def _keys(self) -> list[bytes]:
+        return keys_of(self.rows)
+
+    def unseen(self, seen: Collection[bytes]) -> NDArray[np.int64]:
+        """Return the indices of the candidates whose keys are not in `seen`."""
+        return np.array([index for index, key in enumerate(self._keys) if key not in seen], dtype=np.int64)
 
 
 def pool_of(source: CandidateSource, rng: np.random.Generator) -> Pool:

@@ -21,7 +21,7 @@ from nas.search.front import front_rows
 
 STARTUP = 10
 """Candidates that are proposed evenly over the costs before the model is asked. As Optuna's TPE has it."""
-WORK = 1_500_000
+WORK = 700_000
 """Candidates looked at for one proposal, times the observations learnt from and the boxes of the front."""
 MOST_CANDIDATES = 6_000
 FRONT_PARENTS = 16
@@ -97,7 +97,7 @@ class CostAwareSampler(ChoosingSampler):
     def _best(self, acquisition: Acquisition, view: StudyView, pool: Pool, rng: np.random.Generator) -> Vector:
         """Return the unseen candidate with the greatest gain; of equal ones a random one."""
         most = int(np.clip(WORK // acquisition.work, 500, MOST_CANDIDATES))
-        unseen = distinct(pool.rows, view.seen)
+        unseen = pool.unseen(view.seen)
         if len(unseen) > most // 2:
             unseen = np.sort(rng.choice(unseen, most // 2, replace=False))
         members = acquisition.front

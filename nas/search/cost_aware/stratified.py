@@ -7,7 +7,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from nas.errors import SpaceExhausted
-from nas.search.cost_aware.candidates import CandidateSource, Vector, distinct
+from nas.search.cost_aware.candidates import CandidateSource, Vector
 from nas.search.cost_aware.choosing import ChoosingSampler
 from nas.search.cost_aware.pool import STRATA, Pool
 from nas.search.cost_aware.study_view import StudyView
@@ -27,7 +27,7 @@ def stratified_choice(
     source: CandidateSource, view: StudyView, pool: Pool, rng: np.random.Generator, shift: float
 ) -> Vector:
     """Return an unseen row of the pool whose cost is about as far up as the next point of an even sequence."""
-    unseen = distinct(pool.rows, view.seen)
+    unseen = pool.unseen(view.seen)
     if not len(unseen):
         raise SpaceExhausted("no unseen candidate that keeps the limits was found")
     target = (shift + GOLDEN * len(view.seen)) % 1.0
