@@ -17,7 +17,7 @@ POOL_SIZE = 4_000
 STRATA = 64
 ROUNDS = 200
 """At most so many rounds of mutations; they end where the range of costs has not grown for a while."""
-PATIENCE = 5
+PATIENCE = 10
 
 
 @dataclass(frozen=True)

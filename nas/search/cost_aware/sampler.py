@@ -21,7 +21,7 @@ from nas.search.front import front_rows
 
 STARTUP = 10
 """Candidates that are proposed evenly over the costs before the model is asked. As Optuna's TPE has it."""
-WORK = 700_000
+WORK = 500_000
 """Candidates looked at for one proposal, times the observations learnt from and the boxes of the front."""
 MOST_CANDIDATES = 6_000
 FRONT_PARENTS = 16

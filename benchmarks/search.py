@@ -1,0 +1,359 @@
+"""How well the samplers spend evaluations, and what an ask costs.
+
+    python benchmarks/search.py hwgpt --data ../shared/data       # hypervolume after 25, 50, 100, 200 evaluations
+    python benchmarks/search.py flexibert --data ../shared/data   # evaluations until 95 % of a pool's hypervolume
+    python benchmarks/search.py ask                               # time of an ask at 10,000 recorded trials
+
+`hwgpt`: the perplexity surrogate of HW-GPT-Bench (Sukthanker et al. 2024), perplexity against the logarithm of the
+parameters without embeddings, hypervolume between (45, 1.05 × the most parameters) and (21, 0.95 × the fewest). Every
+sampler goes through the proposer of a job, so behind the same guards; that no candidate was evaluated twice or over a
+limit is checked in every run. `--limit` sets a limit on the parameters.
+
+`flexibert`: the trained encoders of FlexiBERT's benchmark, GLUE against the logarithm of the parameters without
+embeddings, hypervolume between (worst GLUE, 1.05 × the most parameters) and (best GLUE, 0.95 × the fewest). What a
+sampler proposes is replaced by the nearest encoder that was not evaluated, in Gower's distance; the sampler is told of
+that encoder, as of a trial with its parameters. The cost-aware sampler and the stratified one propose encoders.
+
+`ask`: the space text-encoder, error rate (made up) against multiply-adds and parameters.
+
+Means over seeds with 95 % bootstrap intervals; CPU time is the sampler's. One thread; other processes only disturb the
+times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from drawing import draw_curves
+from numpy.typing import NDArray
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState, create_trial
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from search_problems import EncoderPool, GptSpace
+
+from nas.costs import VectorisedCosts
+from nas.errors import SpaceExhausted
+from nas.search.cost_aware import CandidateSource, SpaceCandidates
+from nas.search.front import front_rows, hypervolume
+from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
+from nas.search.proposer import Proposal, Proposer, RecordedTrial
+from nas.search.samplers import SAMPLERS, SamplerSetting, seed_of
+from nas.space import SearchSpace
+from nas.workload import Workload
+
+AT = (25, 50, 100, 200)
+SHARE = 0.95
+BOOTSTRAPS = 10_000
+TRIALS = 10_000
+SLOW = ("gp",)
+"""Samplers of which fewer seeds are run: an ask takes seconds."""
+SLOW_SEEDS = 3
+console = Console(width=160)
+PERPLEXITY = MetricInfo("perplexity", "Perplexity", "minimize", "", False, 45.0)
+LOG_PARAMETERS = MetricInfo("log_parameters", "Parameters, log", "minimize", "", True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search by one sampler."""
+
+    values: NDArray[np.float64]
+    """(evaluations, 2), in the order in which they were evaluated."""
+    cpu_s: float
+    skipped: int = 0
+    """Proposals that were seen before or over a limit, and therefore not evaluated."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="what", required=True)
+    for name in ("hwgpt", "flexibert"):
+        command = commands.add_parser(name)
+        command.add_argument("--data", type=Path, default=Path("../shared/data"))
+        command.add_argument("--seeds", type=int, default=10)
+        command.add_argument("--slow-seeds", type=int, default=SLOW_SEEDS, help=f"of {', '.join(SLOW)}")
+        command.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
+    hwgpt = commands.choices["hwgpt"]
+    hwgpt.add_argument("--weights", default="hwgpt_s.npz", help="another scale's surrogate")
+    hwgpt.add_argument("--scale", default="s", choices=("s", "m", "l"))
+    hwgpt.add_argument("--evaluations", type=int, default=max(AT))
+    hwgpt.add_argument("--limit", type=float, help="most parameters without embeddings")
+    hwgpt.add_argument("--parallel", type=int, default=1, help="evaluations that are not known yet at each ask")
+    hwgpt.add_argument("--plot", type=Path, help="where to draw hypervolume against evaluations, as PNG")
+    ask = commands.add_parser("ask")
+    ask.add_argument("--trials", type=int, default=TRIALS)
+    ask.add_argument("--repetitions", type=int, default=200, help="asks of the project's samplers")
+    ask.add_argument("--slow-repetitions", type=int, default=3, help="asks of TPE and GP, which take seconds")
+    ask.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
+    given = parser.parse_args()
+    {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "ask": run_ask}[given.what](given)
+
+
+def seeds_of(sampler: str, given: argparse.Namespace) -> range:
+    """Return the seeds that a sampler is run with."""
+    return range(min(given.seeds, given.slow_seeds) if sampler in SLOW else given.seeds)
+
+
+def all_runs(given: argparse.Namespace, search: Callable[[str, int], Run]) -> dict[str, list[Run]]:
+    """Return every sampler's runs."""
+    runs: dict[str, list[Run]] = {}
+    with Progress(console=Console(stderr=True)) as progress:
+        total = sum(len(seeds_of(sampler, given)) for sampler in given.samplers)
+        task = progress.add_task("searches", total=total)
+        for sampler in given.samplers:
+            runs[sampler] = []
+            for seed in seeds_of(sampler, given):
+                progress.update(task, description=f"{sampler}, seed {seed}")
+                runs[sampler].append(search(sampler, seed))
+                progress.advance(task)
+    return runs
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean and its 95 % bootstrap interval."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(np.asarray(values), size=(BOOTSTRAPS, len(values))).mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(np.mean(values)), float(low), float(high)
+
+
+def shown(values: Sequence[float], digits: int) -> str:
+    """Return mean and interval as text."""
+    mean, low, high = interval(values)
+    return f"{mean:.{digits}f} [dim]{low:.{digits}f}–{high:.{digits}f}[/dim]"
+
+
+# HW-GPT-Bench ------------------------------------------------------------------------------------------------
+
+
+def run_hwgpt(given: argparse.Namespace) -> None:
+    """Print the normalised hypervolume of every sampler after 25, 50, 100 and 200 evaluations."""
+    space = GptSpace(given.data, given.weights, given.scale)
+    limit = math.log(given.limit) if given.limit else None
+    runs = all_runs(given, lambda sampler, seed: search_gpt(space, sampler, seed, given, limit))
+    at = [count for count in AT if count <= given.evaluations]
+
+    def volume(run: Run, count: int) -> float:
+        return hypervolume(run.values[:count], [False, False], space.reference, space.ideal)
+
+    table = Table(title=f"{space.name}: normalised hypervolume, mean and 95 % interval over seeds")
+    for column in ("sampler", "seeds", *map(str, at), "skipped", "CPU s a run"):
+        table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
+    for sampler, found in runs.items():
+        cells = [shown([volume(run, count) for run in found], 4) for count in at]
+        skipped = f"{np.mean([run.skipped for run in found]):.1f}"
+        table.add_row(sampler, str(len(found)), *cells, skipped, f"{np.mean([run.cpu_s for run in found]):.1f}")
+    console.print(table)
+    console.print("no candidate was evaluated twice or over a limit")
+    if given.plot:
+        counts = list(range(5, given.evaluations + 1, 5))
+        curves = {
+            sampler: [float(np.mean([volume(run, count) for run in found])) for count in counts]
+            for sampler, found in runs.items()
+        }
+        draw_curves(counts, curves, f"{space.name}, mean over seeds", "normalised hypervolume", given.plot)
+
+
+def search_gpt(space: GptSpace, sampler: str, seed: int, given: argparse.Namespace, limit: float | None) -> Run:
+    """Return one search; results are told in order, each when so many later candidates were proposed."""
+    metrics = {metric.name: metric for metric in (PERPLEXITY, LOG_PARAMETERS)}
+    limits = () if limit is None else (parse_constraint(f"log_parameters <= {limit!r}", "limit", metrics),)
+    reference = (space.reference[0], min(space.reference[1], limit or math.inf))
+    setting = SamplerSetting(seed, lambda: cast(CandidateSource, space.candidates(limit)), reference)
+    begun = time.process_time()
+    proposer = Proposer(
+        cast(SearchSpace, space),
+        (PERPLEXITY, LOG_PARAMETERS),
+        limits,
+        cast(Any, lambda gpt: {"log_parameters": space.log_parameters(gpt)}),
+        sampler,
+        setting,
+    )
+    evaluated: list[Any] = []
+    waiting: list[tuple[int, dict[str, float]]] = []
+    number = 0
+    while len(evaluated) < given.evaluations:
+        try:
+            proposal = proposer.propose(number)
+        except SpaceExhausted as error:
+            console.print(f"{sampler}, seed {seed}: {error}")
+            break
+        number += 1
+        if proposal.verdict == "evaluate":
+            gpt: Any = proposal.architecture
+            evaluated.append(gpt)
+            perplexity = float(space.surrogate.perplexity([gpt.inner])[0])
+            waiting.append((proposal.number, {**proposal.costs, "perplexity": perplexity}))
+            if len(waiting) >= given.parallel:
+                proposer.tell(*waiting.pop(0))
+    cpu_s = time.process_time() - begun
+    costs = [space.log_parameters(gpt) for gpt in evaluated]
+    assert len({gpt.id for gpt in evaluated}) == len(evaluated), f"{sampler}: a duplicate was evaluated"
+    assert all(cost <= (limit or math.inf) for cost in costs), f"{sampler}: a candidate over the limit was evaluated"
+    perplexities = space.surrogate.perplexity([gpt.inner for gpt in evaluated])
+    return Run(np.column_stack([perplexities, costs]), cpu_s, number - len(evaluated))
+
+
+# FlexiBERT ---------------------------------------------------------------------------------------------------
+
+
+def run_flexibert(given: argparse.Namespace) -> None:
+    """Print after how many evaluations every sampler has 95 % of the pool's hypervolume."""
+    pool = EncoderPool(given.data)
+
+    def volume(values: NDArray[np.float64]) -> float:
+        return hypervolume(values, [True, False], pool.reference, pool.ideal)
+
+    goal = SHARE * volume(pool.values)
+    runs = all_runs(given, lambda sampler, seed: search_pool(pool, sampler, seed, lambda v: volume(v) >= goal))
+    counts = {sampler: [float(len(run.values)) for run in found] for sampler, found in runs.items()}
+    rivals = [float(np.mean(counts[name])) for name in ("nsga2", "tpe") if name in counts]
+    table = Table(title=f"FlexiBERT, {len(pool.members)} encoders: evaluations until {SHARE:.0%} of the hypervolume")
+    for column in ("sampler", "seeds", "evaluations", "of the better of NSGA-II and TPE", "CPU s a run"):
+        table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
+    for sampler, found in runs.items():
+        share = f"{np.mean(counts[sampler]) / min(rivals):.0%}" if rivals else "–"
+        seconds = f"{np.mean([run.cpu_s for run in found]):.1f}"
+        table.add_row(sampler, str(len(found)), shown(counts[sampler], 1), share, seconds)
+    console.print(table)
+    front = len(front_rows(pool.values, [True, False]))
+    console.print(f"the pool's front has {front} members, its hypervolume is {goal / SHARE:.4f}")
+    console.print("no encoder was evaluated twice")
+
+
+def search_pool(pool: EncoderPool, sampler: str, seed: int, reached: Callable[[NDArray[np.float64]], bool]) -> Run:
+    """Return one search, which ends when it has `reached` its goal."""
+    setting = SamplerSetting(seed, lambda: cast(CandidateSource, pool.candidates()), pool.reference)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    begun = time.process_time()
+    sampler_of = SAMPLERS[sampler](setting)
+    cpu_s = time.process_time() - begun
+    left, order = list(range(len(pool.members))), []
+    while left:
+        begun = time.process_time()
+        study.sampler = sampler_of(seed_of(seed, len(order), "ask"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = study.ask()
+            parameters = suggested(pool, trial)
+        cpu_s += time.process_time() - begun
+        index = pool.nearest(parameters, left, random.Random(seed_of(seed, len(order), "nearest")))
+        attributes = study.trials[trial.number].system_attrs
+        study.tell(trial, state=TrialState.FAIL)
+        told = pool.told(pool.members[index])
+        study.add_trial(
+            create_trial(
+                values=pool.values[index].tolist(),
+                params=told,
+                distributions={name: pool.distributions[name] for name in told},
+                system_attrs=attributes,
+            )
+        )
+        left.remove(index)
+        order.append(index)
+        if reached(pool.values[order]):
+            break
+    assert len(set(order)) == len(order), f"{sampler}: an encoder was evaluated twice"
+    return Run(pool.values[order], cpu_s)
+
+
+def suggested(pool: EncoderPool, trial: optuna.Trial) -> dict[str, Any]:
+    """Return what a trial's sampler suggests for every choice that it leads to."""
+    parameters: dict[str, Any] = {}
+
+    def take(name: str) -> None:
+        distribution = pool.distributions[name]
+        if isinstance(distribution, IntDistribution):
+            parameters[name] = trial.suggest_int(name, distribution.low, distribution.high)
+        else:
+            parameters[name] = trial.suggest_categorical(name, pool.decision(name).options)
+
+    first = [name for name in pool.options if not name.startswith("layers.")]
+    for name in first:
+        take(name)
+    depth = int(pool.decision("n_layer").options[parameters["n_layer"]])
+    for name in pool.names_at(depth):
+        if name not in parameters:
+            take(name)
+    return parameters
+
+
+# Asks --------------------------------------------------------------------------------------------------------
+
+
+def run_ask(given: argparse.Namespace) -> None:
+    """Print the time of an ask at many recorded trials of three objectives, for every sampler."""
+    workload = Workload(input_length=64)
+    space = SearchSpace.bundled("text-encoder")
+    metrics = {"error_rate": MetricInfo("error_rate", "Error rate", "minimize", "", False, 1.0), **cost_metrics(())}
+    objectives = (metrics["error_rate"], metrics["macs"], metrics["parameters"])
+    exact = VectorisedCosts(space, workload)
+    trials = recorded(space, exact, given.trials)
+    values = np.array([[t.metrics[o.name] for o in objectives] for t in trials if t.metrics])
+    reference = (1.0, float(values[:, 1].max()), float(values[:, 2].max()))
+    table = Table(
+        title=f"An ask at {given.trials} recorded trials, {len(objectives)} objectives, "
+        f"{len(front_rows(values, [False] * 3))} members of the front: milliseconds"
+    )
+    for column in ("sampler", "asks", "median", "95th percentile", "longest", "first after a restart"):
+        table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
+    for sampler in given.samplers:
+        setting = SamplerSetting(0, lambda: SpaceCandidates(space, objectives, (), exact.of), reference)
+
+        def costs(architecture: Any) -> dict[str, float]:
+            return {name: float(found[0]) for name, found in exact.of(space.encode([architecture])).items()}
+
+        proposer = Proposer(space, objectives, (), costs, sampler, setting)
+        proposer.replay(trials, ())
+        rng = np.random.default_rng(1)
+        times: list[float] = []
+        slow = sampler in ("tpe", "gp")
+        for number in range(len(trials), len(trials) + 1 + (given.slow_repetitions if slow else given.repetitions)):
+            begun = time.perf_counter()
+            proposal = proposer.propose(number)
+            times.append(1e3 * (time.perf_counter() - begun))
+            if proposal.verdict == "evaluate":
+                proposer.tell(number, {**proposal.costs, "error_rate": made_up(proposal.costs["macs"], rng)})
+        first, later = times[0], times[1:]
+        cells = (np.median(later), np.quantile(later, 0.95), max(later), first)
+        table.add_row(sampler, str(len(later)), *(f"{cell:,.1f}" for cell in cells))
+        console.print(f"{sampler}: done")
+    console.print(table)
+
+
+def made_up(macs: float, rng: np.random.Generator) -> float:
+    """Return an error rate that falls with the multiply-adds, and noise."""
+    return float((0.05 + 0.9 / (1 + math.sqrt(macs / 2e6))) * math.exp(rng.normal(0, 0.08)))
+
+
+def recorded(space: SearchSpace, exact: VectorisedCosts, count: int) -> list[RecordedTrial]:
+    """Return so many different evaluated candidates, of all sizes."""
+    draw, rng = random.Random(0), np.random.default_rng(0)
+    architectures: dict[str, Any] = {}
+    while len(architectures) < count:
+        architecture = space.architecture(space.spread(draw, kinds=3))
+        architectures[architecture.id] = architecture
+    known = exact.of(space.encode(list(architectures.values())))
+    trials = []
+    for number, architecture in enumerate(architectures.values()):
+        costs = {name: float(values[number]) for name, values in known.items()}
+        found = {**costs, "error_rate": made_up(costs["macs"], rng)}
+        trials.append(RecordedTrial(Proposal(number, architecture, costs, "evaluate"), True, found, (found,)))
+    return trials
+
+
+if __name__ == "__main__":
+    main()
