@@ -33,11 +33,17 @@ class Acquisition:
         self._signs = signs[known]
         self._order = [*unknown, *known]  # the level of the cells comes first
         self.front = front
-        self._cells = cells_of(self.moments(front)[0], reference[self._order])
+        ordered = reference[self._order]
+        mean = self._moments(front)[0]
+        # Each objective in units of what lies between the best and the reference, so that no product leaves the range
+        # of floating-point numbers
+        gap = ordered - mean.min(axis=0) if len(mean) else np.zeros(len(ordered))
+        self._unit = np.where(gap > 0, gap, 1.0)
+        self._cells = cells_of(mean / self._unit, ordered / self._unit)
         self.work = sum(process.size for process in processes) + 4 * len(self._cells.levels) + 1
         """Arithmetic for one candidate, in units of an observation."""
 
-    def moments(self, rows: Rows) -> tuple[Rows, Rows]:
+    def _moments(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return mean and standard deviation (N, M), unknown objectives first, all to be minimised."""
         mean, std = np.zeros((len(rows), len(self._order))), np.zeros((len(rows), len(self._order)))
         unknown = len(self._processes)
@@ -49,5 +55,6 @@ class Acquisition:
         return mean, std
 
     def gains(self, rows: Rows) -> Vector:
-        """Return the expected hypervolume improvement (N,), 0 or more."""
-        return expected_hypervolume_improvement(self._cells, *self.moments(rows))
+        """Return the expected hypervolume improvement (N,), 0 or more, in units of the acquisition's own."""
+        mean, std = self._moments(rows)
+        return expected_hypervolume_improvement(self._cells, mean / self._unit, std / self._unit)

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.search.cost_aware.candidates import CandidateSource, Vector
+from nas.search.cost_aware.candidates import CandidateSource, Vector, keys_of
 from nas.search.cost_aware.pool import Pool, pool_of
 from nas.search.cost_aware.study_view import StudyView
 
@@ -78,10 +78,12 @@ class ChoosingSampler(BaseSampler):
     ) -> None:
         """End `study.optimize` where every candidate was proposed; with ask and tell the next ask says so."""
         with self._lock:
-            self._chosen.pop(trial.number, None)
-            if self._view is None or self._pools is None or not self._pools[1].complete:
-                return
-            if len(self._pools[1].unseen(self._view.seen)):
+            view, pool = self._viewed(study), self._pool(trial.number)
+            row = self._chosen.pop(trial.number, None)
+            row = self._source.row_of(trial.params) if row is None else row
+            if row is not None:
+                view.seen.update(keys_of(row[None]))
+            if not pool.complete or len(pool.unseen(view.seen)):
                 return
         try:
             study.stop()

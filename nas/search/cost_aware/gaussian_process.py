@@ -184,5 +184,8 @@ class GaussianProcess:
 
 def standards(values: Vector) -> tuple[float, float]:
     """Return mean and standard deviation by which values (n,) are standardised; 1 where they are all alike."""
-    spread = float(values.std())
-    return float(values.mean()), spread if spread > 1e-12 * max(1.0, abs(float(values.mean()))) else 1.0
+    middle = float((values / len(values)).sum())  # a sum of very large values would overflow, and so would their squares
+    largest = float(np.abs(values - middle).max())
+    if largest <= 1e-12 * max(1.0, abs(middle)):
+        return middle, 1.0
+    return middle, largest * float(((values - middle) / largest).std())

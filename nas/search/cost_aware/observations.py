@@ -16,8 +16,8 @@ GROWTH = 1.1
 LONGEST_STEP = 128
 MOST_LEARNT = 256
 """Of more observations than this a choice is learnt from, and all that came after the choice was made."""
-FAR_OUT = 3.0
-"""Interquartile ranges above the upper quartile from which on a value is far out (Tukey 1977)."""
+FAR_OUT = 10.0
+"""A value is far out where it is so many times as far behind the median as the best value is before it."""
 MARGIN = 0.1
 """How far the reference lies beyond the worst value, in shares of the range (Ishibuchi et al. 2018 discuss it)."""
 
@@ -60,8 +60,8 @@ def reference_of(values: Rows, known: Rows, known_objectives: tuple[int, ...]) -
         else:
             column = values[np.isfinite(values[:, k]), k]
             if len(column):
-                quarter, three_quarters = np.quantile(column, (0.25, 0.75))
-                column = column[column <= three_quarters + FAR_OUT * (three_quarters - quarter)]
+                median = float(np.median(column))
+                column = column[column - median <= FAR_OUT * (median - column.min())]
         worst = column.max(initial=-np.inf)
         if np.isfinite(worst):
             result[k] = worst + (MARGIN * float(np.ptp(column)) or max(abs(worst), 1.0) * MARGIN)
