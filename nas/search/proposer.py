@@ -8,6 +8,7 @@ neighbour that keeps the limits, so that no sampler can loop.
 
 from __future__ import annotations
 
+import math
 import random
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -109,7 +110,7 @@ class Proposer:
             known = trial.metrics or proposal.costs
             values: list[float] | None = proposal.sampler_state.get("told")
             if proposal.verdict == "evaluate" and trial.metrics is not None:
-                values = [trial.metrics[o.name] for o in self._objectives]
+                values = self._values_of(trial.metrics)
             running = proposal.number in untold
             state = TrialState.COMPLETE if values else TrialState.FAIL
             self._study.add_trial(
@@ -151,7 +152,10 @@ class Proposer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns where a conditional choice falls back to independent
             trial = self._study.ask()
-            architecture = self._space.walk(lambda decision: suggest(trial, decision))
+            try:
+                architecture = self._space.walk(lambda decision: suggest(trial, decision))
+            except SpaceExhausted as error:  # of a sampler that knows what there is, but not what it is called
+                raise self._exhausted() from error
         if trial.number != number:
             raise AssertionError(f"trial {number} of the job is trial {trial.number} of the study")
         costs = self._costs(architecture)
@@ -187,7 +191,13 @@ class Proposer:
         for constraint in self._constraints:
             if constraint.text not in trial.constraints:  # the others were known when it was proposed
                 trial.set_constraint(constraint.text, constraint.violation(metrics))
-        self._study.tell(number, [metrics[o.name] for o in self._objectives])
+        values = self._values_of(metrics)
+        self._study.tell(number, values, TrialState.COMPLETE if values else TrialState.FAIL)
+
+    def _values_of(self, metrics: Mapping[str, float]) -> list[float] | None:
+        """Return the values of the objectives, or None where one is NaN: of such a trial no sampler learns anything."""
+        values = [metrics[o.name] for o in self._objectives]
+        return None if any(math.isnan(value) for value in values) else values
 
     def _known(self, metrics: Mapping[str, float]) -> list[Constraint]:
         return [c for c in self._constraints if c.metric in metrics]
@@ -200,7 +210,7 @@ class Proposer:
             # Samplers rank what breaks a limit by the limit alone; they only want some value for the quality
             return [costs.get(o.name, o.worst) for o in self._objectives]
         metrics = self._metrics.get(-1 if same_as is None else same_as)
-        return None if metrics is None else [metrics[o.name] for o in self._objectives]
+        return None if metrics is None else self._values_of(metrics)
 
     def _sampler_state(self, number: int, before: Mapping[str, Any]) -> dict[str, Any]:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
@@ -234,7 +244,10 @@ class Proposer:
         for candidate in self._candidates(rng):
             if candidate.id not in self._first and not self._breaks_a_limit(candidate):
                 return candidate
-        raise SpaceExhausted(
+        raise self._exhausted()
+
+    def _exhausted(self) -> SpaceExhausted:
+        return SpaceExhausted(
             f"no unseen architecture of the space {self._space.name} that keeps the limits was found "
             f"after {len(self._first)} different ones"
         )

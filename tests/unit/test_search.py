@@ -47,6 +47,11 @@ def quality(architecture):
 
 
 ONE_RUNG = Ladder((100,))
+EACH_SAMPLER = [
+    pytest.param(name, marks=pytest.mark.long) if name == "gp" else name  # an ask takes a second
+    for name in sorted(SAMPLERS)
+]
+KNOWS_LIMITS = ("cost-aware", "cost-stratified")
 
 
 class Search:
@@ -140,7 +145,7 @@ class Search:
         return [p.architecture for p in trials]
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 @pytest.mark.parametrize("parallel", [1, 3])
 def test_one_seed_gives_one_search_whatever_ends_first(sampler, parallel):
     first, second = Search(sampler=sampler, parallel=parallel), Search(sampler=sampler, parallel=parallel)
@@ -151,7 +156,7 @@ def test_one_seed_gives_one_search_whatever_ends_first(sampler, parallel):
     assert other.record != first.record
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_a_search_stopped_anywhere_goes_on_as_if_undisturbed(sampler, parallel):
     whole = Search("text-encoder", sampler, parallel)
@@ -164,7 +169,7 @@ def test_a_search_stopped_anywhere_goes_on_as_if_undisturbed(sampler, parallel):
         assert sorted(search.trials) == list(range(len(search.trials)))
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
 def test_nothing_is_evaluated_twice_or_over_a_limit(sampler):
     search = Search(sampler=sampler, limits=("parameters <= 16000", "macs >= 8e4"), parallel=2)
     search.run(20)
@@ -172,7 +177,7 @@ def test_nothing_is_evaluated_twice_or_over_a_limit(sampler):
     assert len({a.id for a in evaluated}) == len(evaluated) == 20
     assert all(costs(a)["parameters"] <= 16000 and costs(a)["macs"] >= 8e4 for a in evaluated)
     over = search.architectures("over_limit")
-    assert over
+    assert bool(over) == (sampler not in KNOWS_LIMITS)
     assert all(costs(a)["parameters"] > 16000 or costs(a)["macs"] < 8e4 for a in over)
     for trial in search.trials.values():
         if trial.proposal.verdict == "duplicate":
@@ -180,20 +185,46 @@ def test_nothing_is_evaluated_twice_or_over_a_limit(sampler):
             assert search.trials[trial.proposal.same_as].proposal.architecture == trial.proposal.architecture
 
 
-def test_an_exhausted_space_ends_the_search_and_says_so():
-    search = Search(limits=("parameters <= 9000",))
+@pytest.mark.parametrize("sampler", ["tpe", *KNOWS_LIMITS])
+def test_an_exhausted_space_ends_the_search_and_says_so(sampler):
+    search = Search(sampler=sampler, limits=("parameters <= 9000",))
     feasible = {a.id for a in search.space.enumerate() if costs(a)["parameters"] <= 9000}
     reason = search.run(1000)
     assert {a.id for a in search.architectures("evaluate")} == feasible
-    assert "no unseen architecture" in reason
+    assert "no unseen architecture of the space smoke that keeps the limits" in reason
 
 
-def test_a_space_whose_limits_leave_nothing_ends_at_once():
+@pytest.mark.parametrize("sampler", ["tpe", *KNOWS_LIMITS])
+def test_a_space_whose_limits_leave_nothing_ends_at_once(sampler):
     lowest = reach(SearchSpace.bundled("smoke"), "parameters", WORKLOAD)[0][0]
-    search = Search(limits=(f"parameters <= {lowest - 1}",))
+    search = Search(sampler=sampler, limits=(f"parameters <= {lowest - 1}",))
     assert "no unseen architecture" in search.run(5)
     assert not search.architectures("evaluate")
     assert len(search.trials) < 10
+
+
+@pytest.mark.parametrize("sampler", ["tpe", *KNOWS_LIMITS])
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_a_search_in_which_all_fail_ends_with_its_budget(sampler, parallel):
+    search = Search(sampler=sampler, parallel=parallel, evaluate=lambda n, a: None)
+    assert search.run(15) == "budget spent: 15 candidates evaluated"
+    assert len({a.id for a in search.architectures("evaluate")}) == 15
+
+
+@pytest.mark.parametrize("sampler", ["tpe", *KNOWS_LIMITS])
+def test_more_workers_than_candidates_evaluate_each_once(sampler):
+    search = Search(sampler=sampler, parallel=12, limits=("parameters <= 7500",))
+    feasible = {a.id for a in search.space.enumerate() if costs(a)["parameters"] <= 7500}
+    assert 0 < len(feasible) < 12
+    assert "no unseen architecture" in search.run(1000)
+    assert {a.id for a in search.architectures("evaluate")} == feasible
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_quality_that_is_no_number_does_not_end_the_search(value):
+    search = Search(sampler="cost-aware", evaluate=lambda n, a: {"error_rate": value if n % 3 else quality(a)})
+    assert search.run(25, stop=lambda: "stopped" if len(search.trials) == 14 else None) == "stopped"
+    assert search.run(25, stop=lambda: None) == "budget spent: 25 candidates evaluated"
 
 
 def test_failed_candidates_count_and_are_not_proposed_again():
