@@ -50,7 +50,7 @@ _JOB = {
     "objectives": ["error_rate", "macs"],
     "constraints": ["parameters <= 2e4"],
     "budget": {"trials": 10},
-    "sampler": "tpe",
+    "sampler": "cost-aware",
     "seed": 0,
 }
 """A job that runs anywhere: it needs no device."""

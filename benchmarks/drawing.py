@@ -19,7 +19,12 @@ def draw_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], title
         [go.Scatter(x=list(x), y=list(curve), mode="lines", name=name) for name, curve in curves.items()]
     )
     figure.update_layout(
-        title=title, xaxis={"title": "evaluations"}, yaxis={"title": label}, template="plotly_white", width=760, height=480
+        title=title,
+        xaxis={"title": "evaluations"},
+        yaxis={"title": label},
+        template="plotly_white",
+        width=760,
+        height=480,
     )
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         page_file = Path(directory) / "plot.html"

@@ -28,7 +28,7 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ import optuna
 from drawing import draw_curves
 from numpy.typing import NDArray
 from optuna.distributions import IntDistribution
+from optuna.samplers import BaseGASampler, NSGAIIISampler, NSGAIISampler
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 from rich.progress import Progress
@@ -49,7 +50,7 @@ from nas.search.cost_aware import CandidateSource, SpaceCandidates
 from nas.search.front import front_rows, hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
-from nas.search.samplers import SAMPLERS, SamplerSetting, seed_of
+from nas.search.samplers import POPULATION, SAMPLERS, SamplerSetting, seed_of
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -60,6 +61,8 @@ TRIALS = 10_000
 SLOW = ("gp",)
 """Samplers of which fewer seeds are run: an ask takes seconds."""
 SLOW_SEEDS = 3
+GP_TRIALS = 500
+"""Trials that the ask of `gp` is measured at: it takes memory in proportion to their square times the parameters."""
 console = Console(width=160)
 PERPLEXITY = MetricInfo("perplexity", "Perplexity", "minimize", "", False, 45.0)
 LOG_PARAMETERS = MetricInfo("log_parameters", "Parameters, log", "minimize", "", True)
@@ -302,13 +305,18 @@ def run_ask(given: argparse.Namespace) -> None:
     objectives = (metrics["error_rate"], metrics["macs"], metrics["parameters"])
     exact = VectorisedCosts(space, workload)
     trials = recorded(space, exact, given.trials)
+    made_by = {
+        "nsga2": [in_generation(trial, NSGAIISampler) for trial in trials],
+        "nsga3": [in_generation(trial, NSGAIIISampler) for trial in trials],
+        "gp": trials[:GP_TRIALS],
+    }
     values = np.array([[t.metrics[o.name] for o in objectives] for t in trials if t.metrics])
     reference = (1.0, float(values[:, 1].max()), float(values[:, 2].max()))
     table = Table(
         title=f"An ask at {given.trials} recorded trials, {len(objectives)} objectives, "
         f"{len(front_rows(values, [False] * 3))} members of the front: milliseconds"
     )
-    for column in ("sampler", "asks", "median", "95th percentile", "longest", "first after a restart"):
+    for column in ("sampler", "trials", "asks", "median", "95th percentile", "longest", "first after a restart"):
         table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
     for sampler in given.samplers:
         setting = SamplerSetting(0, lambda: SpaceCandidates(space, objectives, (), exact.of), reference)
@@ -317,11 +325,13 @@ def run_ask(given: argparse.Namespace) -> None:
             return {name: float(found[0]) for name, found in exact.of(space.encode([architecture])).items()}
 
         proposer = Proposer(space, objectives, (), costs, sampler, setting)
-        proposer.replay(trials, ())
+        here = made_by.get(sampler, trials)
+        proposer.replay(here, ())
         rng = np.random.default_rng(1)
         times: list[float] = []
         slow = sampler in ("tpe", "gp")
-        for number in range(len(trials), len(trials) + 1 + (given.slow_repetitions if slow else given.repetitions)):
+        asks = 1 + (given.slow_repetitions if slow else given.repetitions)
+        for number in range(len(here), len(here) + asks):
             begun = time.perf_counter()
             proposal = proposer.propose(number)
             times.append(1e3 * (time.perf_counter() - begun))
@@ -329,9 +339,15 @@ def run_ask(given: argparse.Namespace) -> None:
                 proposer.tell(number, {**proposal.costs, "error_rate": made_up(proposal.costs["macs"], rng)})
         first, later = times[0], times[1:]
         cells = (np.median(later), np.quantile(later, 0.95), max(later), first)
-        table.add_row(sampler, str(len(later)), *(f"{cell:,.1f}" for cell in cells))
+        table.add_row(sampler, str(len(here)), str(len(later)), *(f"{cell:,.1f}" for cell in cells))
         console.print(f"{sampler}: done")
     console.print(table)
+
+
+def in_generation(trial: RecordedTrial, kind: type[BaseGASampler]) -> RecordedTrial:
+    """Return the trial as if a genetic sampler had proposed it: these only look at their own generations."""
+    state = {"trial": {kind._get_generation_key(): trial.proposal.number // POPULATION}}
+    return replace(trial, proposal=replace(trial.proposal, sampler_state=state))
 
 
 def made_up(macs: float, rng: np.random.Generator) -> float:

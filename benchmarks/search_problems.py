@@ -62,9 +62,7 @@ class GptSpace:
         }
         a_layer = math.prod(map(len, layers.values()))
         self.size = len(s.embed_dims) * 2 * sum(a_layer**depth for depth in s.depths)
-        extremes = [
-            self._built(choose, choose(s.embed_dims), choose(s.depths), False) for choose in (min, max)
-        ]
+        extremes = [self._built(choose, choose(s.embed_dims), choose(s.depths), False) for choose in (min, max)]
         least, most = (s.parameters(gpt.inner) for gpt in extremes)
         self.ideal = (BEST_PERPLEXITY, math.log(0.95 * least))
         self.reference = (WORST_PERPLEXITY, math.log(1.05 * most))
@@ -285,7 +283,7 @@ class PoolCandidates(DistributionCandidates):
         assert self._members is not None
         return self._members
 
-    def neighbours(self, row: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    def neighbours(self, row: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:  # noqa: ARG002
         """Return nothing: all members are candidates already."""
         return np.zeros((0, len(row)))
 

@@ -60,7 +60,7 @@ class Plan:
             "objectives": ["error_rate", f"latency_ms@{DEVICE}"],
             "constraints": ["parameters <= 3e5"],
             "budget": {"trials": self.trials},
-            "sampler": "tpe",
+            "sampler": "cost-aware",
             "seed": 0,
         }
 

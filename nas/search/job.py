@@ -79,7 +79,7 @@ class JobSpec(StrictModel):
     """Candidates that come before those of the sampler."""
     memory: bool = True
     """Whether scores that earlier jobs came to in the same way are looked up instead of trained again."""
-    sampler: str = "tpe"
+    sampler: str = "cost-aware"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @field_validator("sampler")

@@ -60,9 +60,7 @@ SAMPLERS: dict[str, Callable[[SamplerSetting], SamplerOfSeed]] = {
     "cost-stratified": lambda s: _once(CostStratifiedSampler(s.candidates(), seed=s.seed)),
     # Grouped multivariate: layers of a conditional space are modelled together, where they exist
     "tpe": _quiet(
-        lambda seed: TPESampler(
-            seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=True
-        )
+        lambda seed: TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=STARTUP, constant_liar=True)
     ),
     "nsga2": _quiet(lambda seed: NSGAIISampler(seed=seed, population_size=POPULATION)),
     "nsga3": _quiet(lambda seed: NSGAIIISampler(seed=seed, population_size=POPULATION)),

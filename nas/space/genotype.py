@@ -52,9 +52,7 @@ class Part:
                 first[name] in values[kinds[1], name] or second[name] in values[kinds[0], name] for name in others
             )
 
-        return tuple(
-            frozenset(index for index, other in enumerate(chosen) if apart(one, other)) for one in chosen
-        )
+        return tuple(frozenset(index for index, other in enumerate(chosen) if apart(one, other)) for one in chosen)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ def test_the_cells_fill_what_the_front_dominates_once(objectives):
     front = rng.uniform(0, 1.1, (25, objectives))
     cells = cells_of(front, np.ones(objectives))
     heights = 1.0 - cells.values[cells.levels]
-    assert ((cells.upper - cells.lower).prod(axis=1) * heights).sum() == pytest.approx(volume(front, np.ones(objectives)))
+    assert ((cells.upper - cells.lower).prod(axis=1) * heights).sum() == pytest.approx(
+        volume(front, np.ones(objectives))
+    )
 
 
 def test_with_no_front_it_is_the_box_up_to_the_reference():

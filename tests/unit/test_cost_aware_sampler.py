@@ -53,7 +53,9 @@ def search(sampler, count, evaluate=loss, directions=("minimize", "minimize"), s
         trial = study.ask()
         parameters = suggest(trial, space)
         value = evaluate(parameters)
-        study.tell(trial, None if value is None else (value, cost(parameters)), TrialState.FAIL if value is None else None)
+        study.tell(
+            trial, None if value is None else (value, cost(parameters)), TrialState.FAIL if value is None else None
+        )
     return study
 
 
@@ -228,7 +230,10 @@ def test_another_process_proposes_the_same():
         print(sorted(suggest(study.ask()).items()))
     """
     here = search(CostAwareSampler(candidates(), seed=5), 14)
-    command, beside = [sys.executable, "-c", textwrap.dedent(script)], os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command, beside = (
+        [sys.executable, "-c", textwrap.dedent(script)],
+        os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    )
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": beside})
     there = found.stdout.strip()
     assert there == str(sorted(suggest(here.ask()).items()))

@@ -62,7 +62,7 @@ class ChoosingSampler(BaseSampler):
             if trial.number not in self._chosen:
                 view = self._viewed(study)
                 view.read(study.get_trials(deepcopy=False), trial.number, self._chosen)
-                self._chosen[trial.number] = self._choose(study, trial, view, self._pool(trial.number))
+                self._chosen[trial.number] = self._choose(trial.number, view, self._pool(trial.number))
         chosen = self._source.parameters_of(self._chosen[trial.number])
         if param_name not in chosen:
             raise ValueError(
@@ -73,9 +73,7 @@ class ChoosingSampler(BaseSampler):
             raise ValueError(f"the candidate's {param_name} is {value!r}, which {param_distribution} does not have")
         return value
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """End `study.optimize` where every candidate was proposed; with ask and tell the next ask says so."""
         with self._lock:
             view, pool = self._viewed(study), self._pool(trial.number)
@@ -91,8 +89,8 @@ class ChoosingSampler(BaseSampler):
             _log.debug("every candidate was proposed")
 
     @abstractmethod
-    def _choose(self, study: Study, trial: FrozenTrial, view: StudyView, pool: Pool) -> Vector:
-        """Return the row of an unseen candidate that keeps the limits; raise `SpaceExhausted` if there is none."""
+    def _choose(self, number: int, view: StudyView, pool: Pool) -> Vector:
+        """Return the row of trial `number`: unseen, and keeping the limits; raise `SpaceExhausted` if there is none."""
 
     def _viewed(self, study: Study) -> StudyView:
         if self._view is None or self._study_name != study.study_name:

@@ -161,7 +161,7 @@ class GaussianProcess:
         return self.mean + self.std * mean, self.std * np.sqrt(np.maximum(variance, LEAST_VARIANCE))
 
     def _covariance(self, x: Rows, y: Rows) -> Rows:
-        """Return (n, N) in column-major order, as LAPACK wants it; few temporary arrays, since this is most of the work."""
+        """Return (n, N) in column-major order, as LAPACK wants it; in few arrays, being most of the work."""
         product = (y @ x.T).T
         r = -2.0 * product
         r += np.einsum("ij,ij->i", x, x)[:, None]
@@ -184,7 +184,9 @@ class GaussianProcess:
 
 def standards(values: Vector) -> tuple[float, float]:
     """Return mean and standard deviation by which values (n,) are standardised; 1 where they are all alike."""
-    middle = float((values / len(values)).sum())  # a sum of very large values would overflow, and so would their squares
+    middle = float(
+        (values / len(values)).sum()
+    )  # a sum of very large values would overflow, and so would their squares
     largest = float(np.abs(values - middle).max())
     if largest <= 1e-12 * max(1.0, abs(middle)):
         return middle, 1.0

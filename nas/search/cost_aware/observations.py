@@ -90,4 +90,4 @@ def _behind(values: Rows) -> Vector:
     for member in front:
         undercut = (member[1:] <= values[:, 1:]).all(axis=1)
         best[undercut] = np.minimum(best[undercut], member[0])
-    return values[:, 0] - best
+    return np.asarray(values[:, 0] - best)

@@ -116,7 +116,7 @@ class _Growing:
             new = distinct(rows)
             self._broken, self._violation = self._least(rows[new], worse[new])
 
-    def _chosen(self) -> Vector:
+    def _chosen(self) -> NDArray[np.int64]:
         """Return the indices of parents: as many of every stratum, and the extreme ones."""
         position = positions(self.known)
         strata = np.minimum((position * STRATA).astype(int), STRATA - 1)
@@ -125,7 +125,7 @@ class _Growing:
         ends = np.argsort(position, kind="stable")
         return np.concatenate([drawn, ends[: POOL_SIZE // 64], ends[-(POOL_SIZE // 64) :]])
 
-    def _thinned(self, known: Rows) -> Vector:
+    def _thinned(self, known: Rows) -> NDArray[np.int64]:
         """Return the indices that are kept: at most the same number in each stratum."""
         if len(known) <= POOL_SIZE:
             return np.arange(len(known))

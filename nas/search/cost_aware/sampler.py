@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from optuna import Study
-from optuna.trial import FrozenTrial
 
 from nas.errors import SpaceExhausted
 from nas.search.cost_aware.acquisition import Acquisition
@@ -21,7 +19,7 @@ from nas.search.front import front_rows
 
 STARTUP = 10
 """Candidates that are proposed evenly over the costs before the model is asked. As Optuna's TPE has it."""
-WORK = 500_000
+WORK = 400_000
 """Candidates looked at for one proposal, times the observations learnt from and the boxes of the front."""
 MOST_CANDIDATES = 6_000
 FRONT_PARENTS = 16
@@ -66,11 +64,11 @@ class CostAwareSampler(ChoosingSampler):
         self._models: UnknownObjectives | None = None
         self._near: dict[bytes, Rows] = {}
 
-    def _choose(self, study: Study, trial: FrozenTrial, view: StudyView, pool: Pool) -> Vector:
-        rng = self._rng(trial.number)
+    def _choose(self, number: int, view: StudyView, pool: Pool) -> Vector:
+        rng = self._rng(number)
         observations = view.observations()
         if len(view.seen) < self._startup or len(observations) < 2:
-            return stratified_choice(self._source, view, pool, rng, self._shift())
+            return stratified_choice(view, pool, rng, self._shift())
         acquisition = self._acquisition(view, observations, pool)
         return self._best(acquisition, view, pool, rng)
 
@@ -90,9 +88,7 @@ class CostAwareSampler(ChoosingSampler):
         pending = np.stack(running) if running else observations.rows[:0]
         processes = self._models.condition(observations, reference, pending)
         members = observations.rows[front_rows(observations.values, [False] * len(view.signs))]
-        return Acquisition(
-            self._source, view.signs, unknown, processes, np.concatenate([members, pending]), reference
-        )
+        return Acquisition(self._source, view.signs, unknown, processes, np.concatenate([members, pending]), reference)
 
     def _best(self, acquisition: Acquisition, view: StudyView, pool: Pool, rng: np.random.Generator) -> Vector:
         """Return the unseen candidate with the greatest gain; of equal ones a random one."""

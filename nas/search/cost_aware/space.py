@@ -15,7 +15,7 @@ from nas.search.cost_aware.features import Column, CostScale, FeatureMap
 from nas.search.decisions import chooser_of, parameter_of
 from nas.search.objectives import Constraint, MetricInfo
 from nas.space import Decision, Encoded, PartKey, SearchSpace
-from nas.space.encoding import NONE, decode, encode
+from nas.space.encoding import NONE, encode
 from nas.space.genotype import Genotype
 from nas.space.neighbours import neighbours, random_neighbour
 from nas.space.walk import Walk, follow_genotype
@@ -90,7 +90,7 @@ class SpaceCandidates:
             changed.append(found or genotype)
         return self._rows(encode(self._space, changed))
 
-    def neighbours(self, row: Vector, rng: np.random.Generator) -> Rows:
+    def neighbours(self, row: Vector, rng: np.random.Generator) -> Rows:  # noqa: ARG002
         """See `CandidateSource`; all of them."""
         return self._rows(encode(self._space, list(neighbours(self._space, self._genotypes(row[None])[0]))))
 

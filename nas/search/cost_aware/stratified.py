@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from optuna import Study
-from optuna.trial import FrozenTrial
 
 from nas.errors import SpaceExhausted
-from nas.search.cost_aware.candidates import CandidateSource, Vector
+from nas.search.cost_aware.candidates import Vector
 from nas.search.cost_aware.choosing import ChoosingSampler
 from nas.search.cost_aware.pool import STRATA, Pool
 from nas.search.cost_aware.study_view import StudyView
@@ -19,13 +17,11 @@ GOLDEN = 0.6180339887498949
 class CostStratifiedSampler(ChoosingSampler):
     """Proposes random candidates, spread evenly over the known objectives, each at most once."""
 
-    def _choose(self, study: Study, trial: FrozenTrial, view: StudyView, pool: Pool) -> Vector:
-        return stratified_choice(self._source, view, pool, self._rng(trial.number), self._shift())
+    def _choose(self, number: int, view: StudyView, pool: Pool) -> Vector:
+        return stratified_choice(view, pool, self._rng(number), self._shift())
 
 
-def stratified_choice(
-    source: CandidateSource, view: StudyView, pool: Pool, rng: np.random.Generator, shift: float
-) -> Vector:
+def stratified_choice(view: StudyView, pool: Pool, rng: np.random.Generator, shift: float) -> Vector:
     """Return an unseen row of the pool whose cost is about as far up as the next point of an even sequence."""
     unseen = pool.unseen(view.seen)
     if not len(unseen):
