@@ -306,8 +306,8 @@ def run_ask(given: argparse.Namespace) -> None:
     exact = VectorisedCosts(space, workload)
     trials = recorded(space, exact, given.trials)
     made_by = {
-        "nsga2": [in_generation(trial, NSGAIISampler) for trial in trials],
-        "nsga3": [in_generation(trial, NSGAIIISampler) for trial in trials],
+        "nsga2": with_generation(trials, NSGAIISampler),
+        "nsga3": with_generation(trials, NSGAIIISampler),
         "gp": trials[:GP_TRIALS],
     }
     values = np.array([[t.metrics[o.name] for o in objectives] for t in trials if t.metrics])
@@ -344,10 +344,11 @@ def run_ask(given: argparse.Namespace) -> None:
     console.print(table)
 
 
-def in_generation(trial: RecordedTrial, kind: type[BaseGASampler]) -> RecordedTrial:
-    """Return the trial as if a genetic sampler had proposed it: these only look at their own generations."""
-    state = {"trial": {kind._get_generation_key(): trial.proposal.number // POPULATION}}
-    return replace(trial, proposal=replace(trial.proposal, sampler_state=state))
+def with_generation(trials: list[RecordedTrial], kind: type[BaseGASampler]) -> list[RecordedTrial]:
+    """Return the trials with the last of them as a genetic sampler's generation: it builds on the one before alone."""
+    state = {"trial": {kind._get_generation_key(): 0}}
+    last = [replace(trial, proposal=replace(trial.proposal, sampler_state=state)) for trial in trials[-POPULATION:]]
+    return [*trials[:-POPULATION], *last]
 
 
 def made_up(macs: float, rng: np.random.Generator) -> float:

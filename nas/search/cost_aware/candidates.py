@@ -29,10 +29,6 @@ class CandidateSource(Protocol):
     def known_objectives(self) -> tuple[int, ...]:
         """The indices of the study's objectives whose values are known beforehand, K of them, in ascending order."""
 
-    @property
-    def names(self) -> Collection[str]:
-        """Every name under which a candidate may have a parameter."""
-
     def all(self) -> Rows:
         """Return every candidate once, in a fixed order. Only called where `size` is small."""
 

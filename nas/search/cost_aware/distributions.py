@@ -50,7 +50,7 @@ class DistributionCandidates:
         Raises `ValueError` for a condition on a parameter that doesn't come before.
         """
         self._distributions = dict(distributions)
-        self.names: tuple[str, ...] = tuple(distributions)
+        self._names = tuple(distributions)
         self._choices = [_choice(name, d) for name, d in distributions.items()]
         self.known_objectives = tuple(sorted(known_objectives))
         self._functions = [known_objectives[index] for index in self.known_objectives]
@@ -70,11 +70,11 @@ class DistributionCandidates:
     def _parsed(self, conditions: Mapping[str, Condition]) -> dict[int, tuple[int, Vector]]:
         parsed = {}
         for name, condition in conditions.items():
-            place = self.names.index(name) if name in self.names else -1
-            before = self.names[:place] if place >= 0 else ()
+            place = self._names.index(name) if name in self._names else -1
+            before = self._names[:place] if place >= 0 else ()
             if condition.parent not in before:
                 raise ValueError(f"{name!r} depends on {condition.parent!r}, which does not come before it")
-            parent = self.names.index(condition.parent)
+            parent = self._names.index(condition.parent)
             numbers = [self._choices[parent].number_of(value) for value in condition.values]
             parsed[place] = (parent, np.array(numbers))
         return parsed
@@ -184,8 +184,8 @@ class DistributionCandidates:
 
     def row_of(self, parameters: Mapping[str, Any]) -> Vector | None:
         """See `CandidateSource`."""
-        row = np.full(len(self.names), np.nan)
-        for place, (name, choice) in enumerate(zip(self.names, self._choices, strict=True)):
+        row = np.full(len(self._names), np.nan)
+        for place, (name, choice) in enumerate(zip(self._names, self._choices, strict=True)):
             if self._there(row[None], place)[0]:
                 if name not in parameters or not choice.contains(parameters[name]):
                     return None
@@ -196,7 +196,7 @@ class DistributionCandidates:
         """See `CandidateSource`."""
         return {
             name: choice.value_of(number)
-            for name, choice, number in zip(self.names, self._choices, row.tolist(), strict=True)
+            for name, choice, number in zip(self._names, self._choices, row.tolist(), strict=True)
             if not math.isnan(number)
         }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,11 +59,6 @@ class SpaceCandidates:
         self._scale = CostScale(self._stacked(found, self._feature_costs, len(sample)))
         self._tables = _Tables(space)
         self._features = FeatureMap(self._tables.columns, len(self._feature_costs))
-
-    @cached_property
-    def names(self) -> Collection[str]:
-        """See `CandidateSource`; the names that stand for what is left of a choice are not among them."""
-        return tuple(column.name for column in self._tables.columns)
 
     @property
     def feature_groups(self) -> Groups:
