@@ -1,5 +1,7 @@
 """What a job tells its sampler: candidates with their known metrics, limits, and the reference point."""
 
+import random
+
 import numpy as np
 import pytest
 from latency_tables import made_up_table
@@ -46,6 +48,7 @@ def context(objectives=("error_rate", LATENCY), constraints=(), space="smoke", *
         tuple(metrics[name] for name in objectives),
         tuple(parse_constraint(text, "constraints", metrics) for text in constraints),
         {DEVICE: LatencyPredictor(made_up_table(found, workload=workload))},
+        start=(),
     )
 
 
@@ -95,6 +98,20 @@ def test_any_mixture_of_known_and_unknown_objectives_is_searched(sampler, object
         error = 1 / (1 + proposal.costs["macs"] ** 0.1)
         proposer.tell(number, {**proposal.costs, "error_rate": error, "accuracy": 1 - error})
     assert len(seen) == 20
+
+
+def test_given_candidates_come_first_and_are_learnt_from():
+    job = context()
+    given = [job.space.sample(random.Random(seed)) for seed in range(3)]
+    setting = job.sampler_setting({"error_rate": 0.97, LATENCY: 5.0})
+    proposer = Proposer(job.space, job.objectives, (), job.costs, "cost-aware", setting, given)
+    proposed = []
+    for number in range(15):
+        proposal = proposer.propose(number)
+        proposed.append(proposal.architecture.id)
+        proposer.tell(number, {**proposal.costs, "error_rate": 1 / (1 + proposal.costs["macs"] ** 0.1)})
+    assert proposed[:3] == [architecture.id for architecture in given]
+    assert len(set(proposed)) == 15
 
 
 def test_every_sampler_of_the_registry_can_be_named():
