@@ -40,11 +40,19 @@ class WorkloadAnswer(Answer):
     output_length: int
 
 
+class PlateauAnswer(Answer):
+    """When the hypervolume counts as grown no more."""
+
+    evaluations: int
+    gain: float = Field(description="What so many have to add, as a share of the hypervolume that there is then.")
+
+
 class BudgetAnswer(Answer):
     """When the job ends."""
 
     trials: int
     hours: float | None
+    plateau: PlateauAnswer | None
 
 
 class Skipped(Answer):

@@ -36,7 +36,7 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "workload": spec.workload.model_dump(mode="json"),
         "objectives": [_describe_objective(o) for o in view.objectives],
         "constraints": [_describe_constraint(c) for c in view.constraints],
-        "budget": {"trials": spec.budget.trials, "hours": spec.budget.hours},
+        "budget": spec.budget.model_dump(mode="json"),
         "progress": progress_of(store, job, view),
         "reference": job.reference,
         "search_ended": job.search_ended,

@@ -24,6 +24,7 @@ from nas.jobs.own_data import dataset_of
 from nas.quality.datasets.own.prepared import remove_old_prepared
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
+from nas.search.plateau import Plateau
 from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
 from nas.store.jobs import finished_reason
@@ -174,7 +175,8 @@ class Worker:
         deadline = None
         if spec.budget.hours is not None and job.started_at is not None:
             deadline = job.started_at.timestamp() + spec.budget.hours * 3600
-        loop = SearchLoop(proposer, cohorts, submit, recorder, self.processes, lease.stop_reason, deadline)
+        plateau = Plateau(spec.budget.plateau, context.objectives, context.constraints, reference)
+        loop = SearchLoop(proposer, cohorts, submit, recorder, self.processes, lease.stop_reason, deadline, plateau)
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 

@@ -12,6 +12,7 @@ from nas.quality.datasets.own.document import OwnData
 from nas.quality.evaluators import EvaluatorSpec
 from nas.quality.training import TrainingPlan
 from nas.search.finish import LONGER, Finish
+from nas.search.plateau import PlateauRule
 from nas.search.promotion import Ladder
 from nas.search.samplers import SAMPLERS
 from nas.search.start import Start
@@ -40,10 +41,12 @@ class TaskSpec(StrictModel):
 
 
 class Budget(StrictModel):
-    """When the search ends: candidates trained, and at most so many hours."""
+    """When the search ends: candidates evaluated, at most so many hours, or when nothing better is found any more."""
 
     trials: Annotated[int, Field(ge=1, le=100_000)]
     hours: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    plateau: PlateauRule | None = None
+    """Without it the search goes on although nothing better is found."""
 
 
 class Promotion(StrictModel):

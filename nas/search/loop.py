@@ -13,6 +13,7 @@ from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
 from nas.search.evaluation import Evaluation
 from nas.search.evaluations import Climb, Evaluations
+from nas.search.plateau import Plateau
 from nas.search.promotion import Cohorts
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
 
@@ -56,15 +57,18 @@ class SearchLoop:
         parallel: int,
         should_stop: Callable[[], str | None],
         deadline: float | None = None,
+        plateau: Plateau | None = None,
     ) -> None:
         """`submit` starts the evaluation of a trial on a rung and returns its future; `should_stop` says why to stop
-        at once, or None; `deadline` is the `time.time()` after which nothing new is proposed.
+        at once, or None; `deadline` is the `time.time()` after which nothing new is proposed, and `plateau` says when
+        nothing new is worth it, from what the sampler knows.
         """
         self._proposer, self._cohorts, self._record = proposer, cohorts, record
         self._running = Evaluations[int](
             lambda climb: submit(climb.subject, climb.rung, self._proposals[climb.subject].architecture), parallel
         )
         self._parallel, self._should_stop, self._deadline = parallel, should_stop, deadline
+        self._plateau = plateau
         self._unknown = 0 if parallel == 1 else 2 * parallel - 1
         self._next_number = 0
         self._order: list[int] = []  # numbers of the trials that are evaluated, finished or not
@@ -92,6 +96,7 @@ class SearchLoop:
             elif not trial.scores:
                 self._waiting.append(Climb(number, 0))
         while self._next_may_be_told():
+            self._watch_plateau(self._order[self._told])
             self._told += 1
         self._proposer.replay(trials, set(self._order[self._told :]))
 
@@ -138,7 +143,15 @@ class SearchLoop:
     def _is_closed(self, budget: int) -> bool:
         """Return whether no other candidate will be proposed."""
         late = self._deadline is not None and time.time() >= self._deadline
-        return bool(self._exhausted) or late or len(self._order) >= budget
+        return bool(self._exhausted) or late or len(self._order) >= budget or self._on_plateau is not None
+
+    @property
+    def _on_plateau(self) -> str | None:
+        return None if self._plateau is None else self._plateau.reason
+
+    def _watch_plateau(self, number: int) -> None:
+        if self._plateau is not None:
+            self._plateau.tell(self._results[number])
 
     def _next_may_be_told(self) -> bool:
         untold = len(self._order) - self._told
@@ -150,8 +163,9 @@ class SearchLoop:
         while self._next_may_be_told():
             number = self._order[self._told]
             self._proposer.tell(number, self._results[number])
+            self._watch_plateau(number)
             self._told += 1
-        return len(self._order) - self._told <= self._unknown
+        return not self._is_closed(budget) and len(self._order) - self._told <= self._unknown
 
     def _propose(self) -> None:
         try:
@@ -191,4 +205,4 @@ class SearchLoop:
         evaluated = len(self._order)
         if evaluated >= budget:
             return f"budget spent: {evaluated} candidates evaluated"
-        return self._exhausted or f"time is up: {evaluated} of {budget} candidates evaluated"
+        return self._exhausted or self._on_plateau or f"time is up: {evaluated} of {budget} candidates evaluated"

@@ -16,7 +16,7 @@ def test_a_submitted_job_is_acknowledged_with_its_summary_and_address(service: S
     job = answer.json()
     assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{job['id']}"
     assert job["state"] == "queued"
-    assert job["budget"] == {"trials": 4, "hours": None}
+    assert job["budget"] == {"trials": 4, "hours": None, "plateau": None}
     assert job["progress"]["evaluated"] == 0
     assert job["progress"]["hypervolume"] is None
     assert [o["name"] for o in job["objectives"]] == ["error_rate", "parameters"]

@@ -16,6 +16,7 @@ from nas.search.cost_aware import SpaceCandidates
 from nas.search.evaluation import Evaluation
 from nas.search.loop import SearchLoop
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
+from nas.search.plateau import Plateau, PlateauRule
 from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposer, RecordedTrial
 from nas.search.samplers import SAMPLERS, SamplerSetting
@@ -47,6 +48,7 @@ def quality(architecture):
 
 
 ONE_RUNG = Ladder((100,))
+REFERENCE = {"point": {"error_rate": 1.0, "macs": 4e6}, "ideal": {"error_rate": 0.0, "macs": 0.0}}
 EACH_SAMPLER = [
     pytest.param(name, marks=pytest.mark.long) if name == "gp" else name  # an ask takes a second
     for name in sorted(SAMPLERS)
@@ -124,12 +126,13 @@ class Search:
         threading.Thread(target=work).start() if self.parallel > 1 else work()
         return future
 
-    def run(self, budget, stop=lambda: None, deadline=None):
+    def run(self, budget, stop=lambda: None, deadline=None, plateau=None):
         objectives = (METRICS["error_rate"], METRICS["macs"])
         setting = SamplerSetting(self.seed, lambda: candidates_of(self.space, objectives, self.limits))
         proposer = Proposer(self.space, objectives, self.limits, costs, self.sampler, setting)
         cohorts = Cohorts(self.ladder, objectives, self.limits)
-        loop = SearchLoop(proposer, cohorts, self.submit, self, self.parallel, stop, deadline)
+        watch = None if plateau is None else Plateau(plateau, objectives, self.limits, REFERENCE)
+        loop = SearchLoop(proposer, cohorts, self.submit, self, self.parallel, stop, deadline, watch)
         loop.resume([self.trials[n] for n in sorted(self.trials)])
         return loop.run(budget)
 
@@ -324,3 +327,72 @@ def test_a_wrong_limit_is_refused_with_its_field(text):
     with pytest.raises(InvalidInput) as caught:
         parse_constraint(text, "constraints[0]", METRICS)
     assert caught.value.problems[0].field == "constraints[0]"
+
+
+# A plateau -------------------------------------------------------------------------------------------------------
+
+
+def told(plateau, *errors):
+    for error in errors:
+        plateau.tell(None if error is None else {"error_rate": error, "macs": 2e6, "parameters": 5})
+
+
+def watching(evaluations, gain, limits=()):
+    rule = PlateauRule(evaluations=evaluations, gain=gain)
+    limits = [parse_constraint(text, "constraints[0]", METRICS) for text in limits]
+    return Plateau(rule, (METRICS["error_rate"], METRICS["macs"]), limits, REFERENCE)
+
+
+def test_a_plateau_is_as_many_evaluations_as_asked_for_that_add_too_little():
+    plateau = watching(3, 0.1)
+    told(plateau, 0.5, 0.9, None)  # volumes 0, .25, .25, .25: the first of these three added all
+    assert plateau.reason is None
+    told(plateau, 0.49)  # .255 is 2 % more than .25
+    assert plateau.reason == (
+        "the hypervolume has reached a plateau: 3 evaluations added 1.96% of 0.255, no more than 10.00%"
+    )
+
+
+def test_what_has_been_a_plateau_stays_one_so_that_a_resumed_search_stops_at_the_same_place():
+    plateau = watching(2, 0.0)
+    told(plateau, 0.5, 0.5, 0.5)
+    first = plateau.reason
+    assert first is not None
+    told(plateau, 0.1)
+    assert plateau.reason == first
+
+
+def test_growth_of_more_than_the_gain_is_no_plateau():
+    plateau = watching(2, 0.1)
+    told(plateau, *(0.9 - 0.1 * i for i in range(6)))
+    assert plateau.reason is None
+
+
+def test_before_anything_is_within_the_limits_there_is_no_plateau():
+    plateau = watching(2, 0.5, ["parameters <= 4"])
+    told(plateau, *[0.5] * 10, None)
+    assert plateau.reason is None
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_search_on_a_plateau_ends_and_says_so(parallel):
+    rule = PlateauRule(evaluations=8, gain=0.02)
+    whole = Search(parallel=parallel)
+    reason = whole.run(100, plateau=rule)
+    assert reason.startswith("the hypervolume has reached a plateau: 8 evaluations added")
+    count = len(whole.architectures("evaluate"))
+    assert 9 <= count < 100
+    again = Search(parallel=parallel)
+    again.run(100, plateau=rule)
+    assert again.record == whole.record
+
+
+def test_a_search_that_was_stopped_ends_on_the_same_plateau():
+    rule = PlateauRule(evaluations=8, gain=0.02)
+    whole = Search(parallel=2)
+    reason = whole.run(100, plateau=rule)
+    for stop_after in (1, 5, 9, 12):
+        stopped = Search(parallel=2)
+        stopped.run(100, stop=lambda s=stopped, n=stop_after: "stop" if len(s.submitted) >= n else None, plateau=rule)
+        assert stopped.run(100, plateau=rule) == reason
+        assert stopped.record == whole.record
