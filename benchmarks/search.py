@@ -2,6 +2,7 @@
 
     python benchmarks/search.py hwgpt --data ../shared/data       # hypervolume after 25, 50, 100, 200 evaluations
     python benchmarks/search.py flexibert --data ../shared/data   # evaluations until 95 % of a pool's hypervolume
+    python benchmarks/search.py languages                         # a space of ours, each architecture trained once
     python benchmarks/search.py ask                               # time of an ask at 10,000 recorded trials
 
 `hwgpt`: the perplexity surrogate of HW-GPT-Bench (Sukthanker et al. 2024), perplexity against the logarithm of the
@@ -13,6 +14,9 @@ limit is checked in every run. `--limit` sets a limit on the parameters.
 embeddings, hypervolume between (worst GLUE, 1.05 × the most parameters) and (best GLUE, 0.95 × the fewest). What a
 sampler proposes is replaced by the nearest encoder that was not evaluated, in Gower's distance; the sampler is told of
 that encoder, as of a trial with its parameters. The cost-aware sampler and the stratified one propose encoders.
+
+`languages`: the space of benchmarks/trained_space.py, whose every architecture was trained: error rate against
+multiply-adds, share of the hypervolume of the true front after 15, 25 and 50 of 168 evaluations.
 
 `ask`: the space text-encoder, error rate (made up) against multiply-adds and parameters.
 
@@ -34,6 +38,7 @@ from typing import Any, cast
 
 import numpy as np
 import optuna
+import trained_space
 from drawing import draw_curves
 from numpy.typing import NDArray
 from optuna.distributions import IntDistribution
@@ -55,6 +60,7 @@ from nas.space import SearchSpace
 from nas.workload import Workload
 
 AT = (25, 50, 100, 200)
+AT_LANGUAGES = (15, 25, 50)
 SHARE = 0.95
 BOOTSTRAPS = 10_000
 TRIALS = 10_000
@@ -64,6 +70,9 @@ SLOW_SEEDS = 3
 GP_TRIALS = 500
 """Trials that the ask of `gp` is measured at: it takes memory in proportion to their square times the parameters."""
 console = Console(width=160)
+CHANCE = 0.9677
+"""Error rate of always answering the most frequent language."""
+ERROR_RATE = MetricInfo("error_rate", "Error rate", "minimize", "", False, 1.0)
 PERPLEXITY = MetricInfo("perplexity", "Perplexity", "minimize", "", False, 45.0)
 LOG_PARAMETERS = MetricInfo("log_parameters", "Parameters, log", "minimize", "", True)
 
@@ -83,9 +92,10 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="what", required=True)
-    for name in ("hwgpt", "flexibert"):
+    for name in ("hwgpt", "flexibert", "languages"):
         command = commands.add_parser(name)
-        command.add_argument("--data", type=Path, default=Path("../shared/data"))
+        if name != "languages":
+            command.add_argument("--data", type=Path, default=Path("../shared/data"))
         command.add_argument("--seeds", type=int, default=10)
         command.add_argument("--slow-seeds", type=int, default=SLOW_SEEDS, help=f"of {', '.join(SLOW)}")
         command.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
@@ -102,7 +112,8 @@ def main() -> None:
     ask.add_argument("--slow-repetitions", type=int, default=3, help="asks of TPE and GP, which take seconds")
     ask.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
     given = parser.parse_args()
-    {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "ask": run_ask}[given.what](given)
+    benchmarks = {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "languages": run_languages, "ask": run_ask}
+    benchmarks[given.what](given)
 
 
 def seeds_of(sampler: str, given: argparse.Namespace) -> range:
@@ -292,6 +303,55 @@ def suggested(pool: EncoderPool, trial: optuna.Trial) -> dict[str, Any]:
         if name not in parameters:
             take(name)
     return parameters
+
+
+# A space of ours ---------------------------------------------------------------------------------------------
+
+
+def run_languages(given: argparse.Namespace) -> None:
+    """Print the share of the true front's hypervolume that every sampler has after 15, 25 and 50 evaluations."""
+    space, scores = trained_space.space(), trained_space.rows()
+    architectures = list(space.enumerate())
+    exact = VectorisedCosts(space, trained_space.WORKLOAD)
+    macs = exact.of(space.encode(architectures))["macs"]
+    values = np.column_stack([[scores[a.id]["error_rate"] for a in architectures], macs])
+    reference, ideal = (CHANCE, float(macs.max())), (0.0, float(macs.min()))
+
+    def volume(rows: NDArray[np.float64]) -> float:
+        return hypervolume(rows, [False, False], reference, ideal)
+
+    def search(sampler: str, seed: int) -> Run:
+        metrics = {**cost_metrics(()), "error_rate": ERROR_RATE}
+        objectives = (ERROR_RATE, metrics["macs"])
+        setting = SamplerSetting(seed, lambda: SpaceCandidates(space, objectives, (), exact.of), reference)
+        begun = time.process_time()
+        proposer = Proposer(space, objectives, (), costs, sampler, setting)
+        found: list[list[float]] = []
+        number = 0
+        while len(found) < max(AT_LANGUAGES):
+            proposal = proposer.propose(number)
+            if proposal.verdict == "evaluate":
+                error_rate = scores[proposal.architecture.id]["error_rate"]
+                found.append([error_rate, proposal.costs["macs"]])
+                proposer.tell(number, {**proposal.costs, "error_rate": error_rate})
+                assert proposal.same_as is None
+            number += 1
+        return Run(np.array(found), time.process_time() - begun, number - len(found))
+
+    def costs(architecture: Any) -> dict[str, float]:
+        return {name: float(column[0]) for name, column in exact.of(space.encode([architecture])).items()}
+
+    runs, whole = all_runs(given, search), volume(values)
+    table = Table(title="168 trained encoders: share of the true front's hypervolume, mean and 95 % interval")
+    for column in ("sampler", "seeds", *map(str, AT_LANGUAGES), "skipped", "CPU s a run"):
+        table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
+    for sampler, found in runs.items():
+        cells = [shown([volume(run.values[:count]) / whole for run in found], 4) for count in AT_LANGUAGES]
+        skipped = f"{np.mean([run.skipped for run in found]):.1f}"
+        table.add_row(sampler, str(len(found)), *cells, skipped, f"{np.mean([run.cpu_s for run in found]):.1f}")
+    console.print(table)
+    front = len(front_rows(values, [False, False]))
+    console.print(f"the true front has {front} members, its hypervolume is {whole:.4f}")
 
 
 # Asks --------------------------------------------------------------------------------------------------------
