@@ -1,8 +1,8 @@
 """A job as an Optuna study in a database of its own: for optuna-dashboard, and whatever else reads such studies.
 
 The parameters are the decisions of the search space by their names, with values that a person can read; what else is
-known of a trial stands in its user attributes. Trials keep their numbers. The study is a copy: nothing in it comes back
-into the job.
+known of a trial stands in its user attributes. Trials keep their numbers. The study is a copy of the job; another job
+may start from the architectures of its front, whoever found them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -65,7 +67,7 @@ def export_study(
             study.add_trial(_frozen(job, trial, *params))
             if on_trial is not None:
                 on_trial()
-    except optuna.exceptions.StorageInternalError as error:
+    except StorageInternalError as error:
         raise PocketformerError(f"The study {name} was not written to the end: {error}") from error
     finally:
         optuna.logging.set_verbosity(verbosity)
@@ -80,6 +82,66 @@ def _open(storage: str) -> optuna.storages.RDBStorage:
         raise InvalidInput.of(
             "optuna", without_password(storage), "a database's URL, like sqlite:///study.db", f"correct it ({first})"
         ) from error
+
+
+def best_of_study(storage: str, name: str | None, space: SearchSpace) -> list[dict[str, Any]]:
+    """Return the architectures on a study's front, as documents; of a study with parameters like those that we write.
+
+    `name` may be left out where the database has one study. Raises `InvalidInput` for a database that can't be read, a
+    study that is not there or has nobody on its front, or a trial whose parameters are no choices of the space.
+    """
+    study = _loaded(storage, name)
+    best = study.best_trials
+    if not best:
+        raise InvalidInput.of(
+            "name", study.study_name, "a study with a complete trial within its limits", "name another study"
+        )
+    return [_architecture_of(trial, space) for trial in best]
+
+
+def _loaded(storage: str, name: str | None) -> optuna.Study:
+    try:
+        url = make_url(storage)
+        if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+            raise FileNotFoundError(f"there is no file {url.database}")
+        opened = optuna.storages.RDBStorage(storage, skip_table_creation=True)
+        names = optuna.get_all_study_names(opened)
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError, StorageInternalError) as error:
+        raise InvalidInput.of(
+            "optuna",
+            without_password(storage),
+            "the URL of a database with studies of Optuna, like sqlite:///study.db",
+            f"correct it ({str(error).splitlines()[0]})",
+        ) from error
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        raise InvalidInput.of("name", name, ", ".join(names) or "no study is there", "name one of these studies")
+    return optuna.load_study(study_name=name, storage=opened)
+
+
+def _architecture_of(trial: FrozenTrial, space: SearchSpace) -> dict[str, Any]:
+    kept = trial.user_attrs.get("architecture")
+    if kept is not None:
+        return Architecture.from_dict(kept, f"trial {trial.number}: architecture").to_dict()
+
+    def choose(decision: Decision) -> int:
+        if decision.name not in trial.params:
+            raise InvalidInput.of(
+                f"trial {trial.number}: {decision.name}", None, _listed(decision), f"the space {space.name} asks for it"
+            )
+        value = trial.params[decision.name]
+        if value not in decision.options:
+            raise InvalidInput.of(
+                f"trial {trial.number}: {decision.name}", value, _listed(decision), "search the space of the study"
+            )
+        return decision.options.index(value)
+
+    return space.walk(choose).to_dict()
+
+
+def _listed(decision: Decision) -> str:
+    return ", ".join(map(str, decision.options))
 
 
 def without_password(storage: str) -> str:

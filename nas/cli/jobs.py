@@ -22,6 +22,7 @@ from nas.errors import NotFound
 
 if TYPE_CHECKING:
     from nas.client import Client
+    from nas.space import SearchSpace
 
 LATEST = "latest"
 
@@ -38,6 +39,15 @@ def submit(
         str | None, typer.Option(metavar="TEXT", help="Idempotency key: the same key never submits twice.")
     ] = None,
     follow: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    optuna: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATABASE", show_default="no study", help="Start from the front of a study of Optuna in it."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="TEXT", show_default="the only one there", help="The study's name.")
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,6 +55,8 @@ def submit(
     document = read_document(file)
     with opened_client(url) as client:
         document = with_file_added(document, file.parent, client)
+        if optuna is not None:
+            document = _starting_from_study(document, optuna, name, client)
         job = client.submit_job(document, key)
         if follow:
             _watch(client, job["id"], as_json)
@@ -192,6 +204,27 @@ def cancel(job: JobToName, url: UrlOption = DEFAULT_URL, as_json: JsonOption = F
         print_json(found)
     else:
         print(f"{found['id']} {found['state']}" + ("" if found["state"] == "cancelled" else ", cancelling"))
+
+
+def _starting_from_study(document: dict[str, Any], storage: str, name: str | None, client: Client) -> dict[str, Any]:
+    """Return a job that starts from the front of a study, before what it starts from anyway."""
+    from nas.search.start import MOST_ARCHITECTURES
+    from nas.studies import best_of_study
+
+    space, start = document.get("search_space"), document.get("start") or {}
+    if not isinstance(space, str | dict) or not isinstance(start, dict):
+        return document  # the server says what is wrong with it
+    given = start.get("architectures") or []
+    found = best_of_study(storage, name, space_of(client, space))[: max(0, MOST_ARCHITECTURES - len(given))]
+    note(f"Starting from {len(found)} architectures on the study's front.")
+    return {**document, "start": {**start, "architectures": [*found, *given]}}
+
+
+def space_of(client: Client, space: str | dict[str, Any]) -> SearchSpace:
+    """Return the search space that a job document names or contains."""
+    from nas.space import SearchSpace
+
+    return SearchSpace.from_document(client.search_space(space)["document"] if isinstance(space, str) else space)
 
 
 def job_id_of(client: Client, job: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.jobs import JobToName, job_id_of
+from nas.cli.jobs import JobToName, job_id_of, space_of
 from nas.cli.options import DEFAULT_URL, UrlOption, example, opened_client
 
 
@@ -34,13 +34,11 @@ def export(
     a candidate was skipped or stopped, are attributes of the trials.
     """
     from nas.cli.progress import StepProgress
-    from nas.space import SearchSpace
     from nas.studies import export_study, without_password
 
     with opened_client(url) as client, StepProgress() as progress:
         found = client.job(job_id_of(client, job))
-        space = found["document"]["search_space"]
-        document = client.search_space(space)["document"] if isinstance(space, str) else space
+        space = space_of(client, found["document"]["search_space"])
         trials = list(client.trials(found["id"]))
         done = 0
 
@@ -49,5 +47,5 @@ def export(
             done += 1
             progress("trials written", done, len(trials))
 
-        study = export_study(found, SearchSpace.from_document(document), trials, optuna, name, on_trial)
+        study = export_study(found, space, trials, optuna, name, on_trial)
     print(f"{study}: {len(trials)} trials in {without_password(optuna)}")

@@ -1,5 +1,6 @@
 """A job copied into a database of Optuna, read back by Optuna alone."""
 
+import json
 import random
 
 import optuna
@@ -164,3 +165,72 @@ def test_an_unknown_job_is_refused(service, tmp_path):
 def test_an_architecture_outside_the_space_is_refused(worker):
     with pytest.raises(InvalidInput):
         readable_parameters(SearchSpace.bundled("text-encoder"), worker.feasible[0])
+
+
+# Back again ------------------------------------------------------------------------------------------------------
+
+
+def submitted(service, tmp_path, *arguments, **changes):
+    file = tmp_path / "job.yaml"
+    file.write_text(json.dumps(job_document(**changes)))
+    return nas("jobs", "submit", file, *arguments, "--url", service.url, "--json")
+
+
+def start_of(service, run):
+    assert run.code == 0, run.err
+    return [each["id"] for each in service.store.job(run.json["id"]).document["start"]]
+
+
+def test_a_job_starts_from_the_front_of_a_study(service, worker, database, study, tmp_path):
+    given = worker.feasible[9].to_dict()
+    run = submitted(service, tmp_path, "--optuna", database, start={"architectures": [given]})
+    front = [worker.feasible[t.number].id for t in study.best_trials]
+    assert start_of(service, run) == [*front, given["id"]]
+    assert f"Starting from {len(front)} architectures" in run.err
+
+
+def test_a_study_of_somebody_else_is_read_by_its_parameters(service, worker, tmp_path):
+    database = f"sqlite:///{tmp_path / 'theirs.db'}"
+    theirs = optuna.create_study(study_name="theirs", storage=database, directions=["minimize", "minimize"])
+    for number, architecture in enumerate(worker.feasible[:2]):
+        params, distributions = readable_parameters(worker.context.space, architecture)
+        values = [0.1 * number, 1.0 - number]
+        theirs.add_trial(optuna.trial.create_trial(values=values, params=params, distributions=distributions))
+    run = submitted(service, tmp_path, "--optuna", database, "--name", "theirs")
+    assert start_of(service, run) == [architecture.id for architecture in worker.feasible[:2]]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"hidden_size": 17}, "trial 0: hidden_size"),
+        ({"units": 16}, "trial 0: hidden_size"),
+    ],
+)
+def test_a_study_of_another_space_is_refused_with_what_does_not_fit(service, tmp_path, params, words):
+    database = f"sqlite:///{tmp_path / 'other.db'}"
+    other = optuna.create_study(study_name="other", storage=database, directions=["minimize", "minimize"])
+    distributions = {name: optuna.distributions.IntDistribution(1, 99) for name in params}
+    other.add_trial(optuna.trial.create_trial(values=[0.1, 1], params=params, distributions=distributions))
+    run = submitted(service, tmp_path, "--optuna", database)
+    assert run.code == 2
+    assert words in run.err
+    assert "16, 32" in run.err
+
+
+def test_studies_that_are_not_there_are_named(service, worker, database, tmp_path):
+    run = submitted(service, tmp_path, "--optuna", database, "--name", "nobody's")
+    assert run.code == 2
+    assert worker.job.id in run.err
+    missing = tmp_path / "nowhere.db"
+    run = submitted(service, tmp_path, "--optuna", f"sqlite:///{missing}")
+    assert run.code == 2
+    assert "there is no file" in run.err
+    assert not missing.exists()
+    (tmp_path / "rubbish.db").write_bytes(b"no database " * 100)
+    assert submitted(service, tmp_path, "--optuna", f"sqlite:///{tmp_path / 'rubbish.db'}").code == 2
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+    optuna.create_study(study_name="empty", storage=empty, directions=["minimize", "minimize"])
+    run = submitted(service, tmp_path, "--optuna", empty)
+    assert run.code == 2
+    assert "a complete trial" in run.err
