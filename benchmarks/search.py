@@ -3,6 +3,7 @@
     python benchmarks/search.py hwgpt --data ../shared/data       # hypervolume after 25, 50, 100, 200 evaluations
     python benchmarks/search.py flexibert --data ../shared/data   # evaluations until 95 % of a pool's hypervolume
     python benchmarks/search.py languages                         # a space of ours, each architecture trained once
+    python benchmarks/search.py workers                           # how much of two workers' time is evaluation
     python benchmarks/search.py ask                               # time of an ask at 10,000 recorded trials
 
 `hwgpt`: the perplexity surrogate of HW-GPT-Bench (Sukthanker et al. 2024), perplexity against the logarithm of the
@@ -17,6 +18,9 @@ that encoder, as of a trial with its parameters. The cost-aware sampler and the 
 
 `languages`: the space of benchmarks/trained_space.py, whose every architecture was trained: error rate against
 multiply-adds, share of the hypervolume of the true front after 15, 25 and 50 of 168 evaluations.
+
+`workers`: a real job on two evaluation processes, in a database of its own: the share of their time, from the first
+candidate's start to the last one's end, that they spend training and scoring. It needs an idle machine.
 
 `ask`: the space text-encoder, error rate (made up) against multiply-adds and parameters.
 
@@ -34,6 +38,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -51,15 +56,19 @@ from search_problems import EncoderPool, GptSpace
 
 from nas.costs import VectorisedCosts
 from nas.errors import SpaceExhausted
+from nas.jobs.catalogue import submit
+from nas.jobs.worker import Worker
 from nas.search.cost_aware import CandidateSource, SpaceCandidates
 from nas.search.front import front_rows, hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
 from nas.search.samplers import POPULATION, SAMPLERS, SamplerSetting, seed_of
 from nas.space import SearchSpace
+from nas.store.store import Store
 from nas.workload import Workload
 
 AT = (25, 50, 100, 200)
+PROCESSES = 2
 AT_LANGUAGES = (15, 25, 50)
 SHARE = 0.95
 BOOTSTRAPS = 10_000
@@ -106,13 +115,18 @@ def main() -> None:
     hwgpt.add_argument("--limit", type=float, help="most parameters without embeddings")
     hwgpt.add_argument("--parallel", type=int, default=1, help="evaluations that are not known yet at each ask")
     hwgpt.add_argument("--plot", type=Path, help="where to draw hypervolume against evaluations, as PNG")
+    workers = commands.add_parser("workers")
+    workers.add_argument("--trials", type=int, default=40)
+    workers.add_argument("--steps", type=int, default=300)
+    workers.add_argument("--samplers", nargs="+", default=["cost-aware", "random"], choices=list(SAMPLERS))
     ask = commands.add_parser("ask")
     ask.add_argument("--trials", type=int, default=TRIALS)
     ask.add_argument("--repetitions", type=int, default=200, help="asks of the project's samplers")
     ask.add_argument("--slow-repetitions", type=int, default=3, help="asks of TPE and GP, which take seconds")
     ask.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
     given = parser.parse_args()
-    benchmarks = {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "languages": run_languages, "ask": run_ask}
+    benchmarks = {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "languages": run_languages}
+    benchmarks |= {"workers": run_workers, "ask": run_ask}
     benchmarks[given.what](given)
 
 
@@ -352,6 +366,42 @@ def run_languages(given: argparse.Namespace) -> None:
     console.print(table)
     front = len(front_rows(values, [False, False]))
     console.print(f"the true front has {front} members, its hypervolume is {whole:.4f}")
+
+
+# Workers -----------------------------------------------------------------------------------------------------
+
+
+def run_workers(given: argparse.Namespace) -> None:
+    """Print how much of the time of two evaluation processes goes into evaluation, for a job by each sampler."""
+    table = Table(title=f"A job of {given.trials} candidates, {given.steps} steps each, on {PROCESSES} processes")
+    for column in ("sampler", "wall s", "in evaluation s", "share"):
+        table.add_column(column, justify="left" if column == "sampler" else "right", no_wrap=True)
+    for sampler in given.samplers:
+        with TemporaryDirectory() as folder:
+            store = Store.open(f"sqlite:///{folder}/workers.db")
+            store.migrate()
+            document = {
+                "name": "workers",
+                "search_space": "tiny-encoder",
+                "task": {
+                    "dataset": trained_space.DATASET,
+                    "metric": "error_rate",
+                    "training": {"steps": given.steps, "batch_size": 32},
+                },
+                "workload": {"input_length": 32},
+                "objectives": ["error_rate", "macs"],
+                "constraints": ["parameters <= 2e5"],
+                "budget": {"trials": given.trials},
+                "sampler": sampler,
+            }
+            job, _ = submit(store, document)
+            job = Worker(store, processes=PROCESSES).run_job(job.id)
+            trials = [t for t in store.trials(job.id) if t.duration_s and t.finished_at]
+            store.close()
+        begun, ended = min(t.started_at for t in trials), max(t.finished_at for t in trials if t.finished_at)
+        wall_s, busy_s = (ended - begun).total_seconds(), sum(t.duration_s or 0.0 for t in trials)
+        table.add_row(sampler, f"{wall_s:.1f}", f"{busy_s:.1f}", f"{busy_s / (PROCESSES * wall_s):.1%}")
+    console.print(table)
 
 
 # Asks --------------------------------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def test_a_job_starts_from_the_front_of_an_earlier_one_and_trains_none_of_it_aga
     assert volumes[1] >= volumes[0]
 
 
+@pytest.mark.long
+def test_a_second_jobs_front_after_ten_evaluations_is_at_least_the_first_ones_after_thirty(store):
+    first = submit(store, job_document(budget={"trials": 30}, sampler="cost-aware"))[0]
+    Worker(store, processes=2).run_job(first.id)
+    second = submitted(store, {"jobs": [first.id]}, memory=True, seed=3, sampler="cost-aware", budget={"trials": 10})
+    Worker(store, processes=2).run_job(second.id)
+    before, after = (view_of(store, store.job(job.id)) for job in (first, second))
+    assert after.hypervolume >= before.hypervolume
+    assert store.recalled_count(second.id) >= min(10, len(before.front))
+
+
 def outside(space):
     rng = random.Random(0)
     return SearchSpace.bundled("text-encoder").for_task(space.task_shape).sample(rng).to_dict()
