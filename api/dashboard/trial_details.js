@@ -90,6 +90,7 @@ export class TrialDetails {
         h("code", {}, trial.architecture_id),
         copyButton(trial.architecture_id, "Copy the id"),
       ),
+      trial.why && h("p", { class: "details-summary", "data-why": trial.why.by }, whyText(trial.why, job)),
       this.#whatHappened(trial),
       this.#ties(tied),
       figures(trial, job),
@@ -217,6 +218,17 @@ export class TrialDetails {
     );
     return place;
   }
+}
+
+function whyText({ by, expected }, job) {
+  if (by === "start") return "The job starts from it.";
+  if (by === "spread") return "Proposed to have candidates of every cost.";
+  if (by === "neighbour") return "A neighbour of the candidate before, since the sampler repeated itself.";
+  const parts = Object.entries(expected ?? {}).map(([name, { mean, deviation }]) => {
+    const metric = describeMetric(name, job.objectives);
+    return `${metric.label} ${significant(mean, 3)} ± ${significant(deviation, 2)}`;
+  });
+  return `Proposed by the model, which expected ${parts.join(", ")}.`;
 }
 
 function hasCross(architecture) {

@@ -29,6 +29,23 @@ class Recalled(Answer):
     seed: int
 
 
+class Expected(Answer):
+    """What a model expects of a metric."""
+
+    mean: float
+    deviation: float
+
+
+class Why(Answer):
+    """Why a candidate was proposed."""
+
+    by: Literal["start", "neighbour", "spread", "model"] = Field(
+        description="The job's `start`; a neighbour of the last one, since the sampler repeated itself; spread over "
+        "the costs, before a model can say anything; or the model of quality."
+    )
+    expected: dict[str, Expected] | None = Field(None, description="Of a model: each unknown objective.")
+
+
 class Rung(Answer):
     """A score on the way of a candidate whose job promotes."""
 
@@ -72,6 +89,7 @@ class Trial(Answer):
     finished_at: datetime | None
     error: str | None
     rungs: list[Rung] = Field(description="Its scores after longer and longer training; empty without promotion.")
+    why: Why | None = Field(description="Null where its sampler doesn't say.")
     recalled: Recalled | None = Field(description="Null where it was trained by this job.")
     stop_reason: str | None = Field(description="Of a stopped trial: why it was not trained on.")
     has_weights: bool

@@ -145,6 +145,7 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
         "error": trial.error,
         "rungs": (trial.training or {}).get("rungs", []),
         "recalled": (trial.training or {}).get("recalled"),
+        "why": trial.sampler.get("why"),
         "stop_reason": (trial.training or {}).get("stopped"),
         "has_weights": has_weights,
         "links": {

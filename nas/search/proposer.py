@@ -21,6 +21,7 @@ from optuna.trial import TrialState, create_trial
 
 from nas.architecture import Architecture
 from nas.errors import SpaceExhausted
+from nas.search.cost_aware.choosing import WHY
 from nas.search.decisions import distribution_of, parameter_of, suggest
 from nas.search.objectives import Constraint, MetricInfo
 from nas.search.samplers import SAMPLERS, SamplerSetting, seed_of
@@ -50,7 +51,11 @@ class Proposal:
     same_as: int | None = None
     """Of a duplicate: the number of the trial that had this architecture first."""
     sampler_state: Mapping[str, Any] = field(default_factory=dict)
-    """What the sampler must find again when the study is rebuilt: Optuna's system attributes."""
+    """What the sampler must find again when the study is rebuilt: Optuna's system attributes.
+
+    And `why` this is proposed, where that can be said: `by` the job's `start`, as a `neighbour` of the last one since
+    the sampler repeated itself, to be `spread` over the costs, or by a `model`, with what that `expected`.
+    """
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,9 @@ class Proposer:
         Raises `SpaceExhausted` when no unseen architecture that keeps the limits can be found.
         """
         given = next((architecture for architecture in self._start if architecture.id not in self._first), None)
+        why: dict[str, Any] | None = None if given is None else {"by": "start"}
         if given is None and self._skips >= SKIPS_BEFORE_A_NEIGHBOUR:
-            given = self._unseen(number)
+            given, why = self._unseen(number), {"by": "neighbour"}
         if given is not None:
             params, _ = self._parameters_of(given)
             self._study.enqueue_trial(params)
@@ -170,6 +176,8 @@ class Proposer:
         for constraint in known:
             trial.set_constraint(constraint.text, constraint.violation(costs))
         state = self._sampler_state(number, before)
+        if why := why or self._why(number):
+            state["why"] = why
         if verdict != "evaluate":
             told = self._values_of_skipped(costs, verdict, same_as)
             self._study.tell(number, told, TrialState.COMPLETE if told else TrialState.FAIL)
@@ -217,10 +225,22 @@ class Proposer:
         attrs = self._storage.get_trial(trial_id).system_attrs
         now = self._storage.get_study_system_attrs(self._study_id)
         state = {
-            "trial": {k: v for k, v in attrs.items() if not k.startswith("constraints:")},
+            "trial": {k: v for k, v in attrs.items() if k != WHY and not k.startswith("constraints:")},
             "study": {k: v for k, v in now.items() if before.get(k) != v},
         }
         return {k: v for k, v in state.items() if v}
+
+    def _why(self, number: int) -> dict[str, Any] | None:
+        """Return why the sampler chose this candidate, with objectives by name; None of one that doesn't say."""
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        said = self._storage.get_trial(trial_id).system_attrs.get(WHY)
+        if said is None:
+            return None
+        expected = {
+            self._objectives[int(index)].name: {"mean": mean, "deviation": deviation}
+            for index, (mean, deviation) in said.get("expected", {}).items()
+        }
+        return {"by": said["by"], **({"expected": expected} if expected else {})}
 
     def _parameters_of(self, architecture: Architecture) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         params: dict[str, Any] = {}

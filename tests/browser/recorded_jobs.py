@@ -132,6 +132,8 @@ class RecordedJob:
         self.context = JobContext.load(store, claimed.document)
         self._token = claimed.lease_token
         self._architectures: Iterator[Architecture] = self._feasible_architectures()
+        self.why: dict[str, Any] | None = None
+        """Why the next candidates are proposed, as a sampler would say."""
         self._number = 0
 
     @classmethod
@@ -241,6 +243,7 @@ class RecordedJob:
     ) -> int:
         number, self._number = self._number, self._number + 1
         metrics = self.context.costs(architecture)
+        why = {"why": self.why} if self.why else {}
         new = NewTrial(
             number=number,
             state=state,
@@ -250,6 +253,7 @@ class RecordedJob:
             violations=self._violations(metrics),
             skip_reason=reason,
             same_as=same_as,
+            sampler=why,
         )
         self.store.add_trial(self.id, self._token, new)
         return number

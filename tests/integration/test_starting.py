@@ -61,6 +61,7 @@ def test_given_architectures_come_first_in_the_order_given(store, present):
     Worker(store, processes=1).run_job(job.id)
     assert evaluated(store, job)[:3] == expected
     assert len(set(evaluated(store, job))) == 5
+    assert [t.sampler.get("why") for t in store.trials(job.id)][:3] == [{"by": "start"}] * 3
 
 
 def test_what_a_job_starts_from_is_not_proposed_again_after_a_stop(store, present):

@@ -396,3 +396,31 @@ def test_a_search_that_was_stopped_ends_on_the_same_plateau():
         stopped.run(100, stop=lambda s=stopped, n=stop_after: "stop" if len(s.submitted) >= n else None, plateau=rule)
         assert stopped.run(100, plateau=rule) == reason
         assert stopped.record == whole.record
+
+
+# Why -------------------------------------------------------------------------------------------------------------
+
+
+def reasons(search):
+    return [t.proposal.sampler_state.get("why", {}) for _, t in sorted(search.trials.items())]
+
+
+def test_the_cost_aware_sampler_says_what_it_expected_of_a_candidate():
+    search = Search(sampler="cost-aware")
+    search.run(16)
+    assert {why["by"] for why in reasons(search)[:10]} == {"spread"}
+    later = [(why, t.metrics["error_rate"]) for why, t in zip(reasons(search), search.trials.values(), strict=True)][
+        10:
+    ]
+    assert {why["by"] for why, _ in later} == {"model"}
+    for why, found in later:
+        expected = why["expected"]["error_rate"]
+        assert abs(found - expected["mean"]) < 0.1
+        assert 0 < expected["deviation"] < 0.3
+    assert all("cost_aware:why" not in t.proposal.sampler_state.get("trial", {}) for t in search.trials.values())
+
+
+def test_neighbours_say_so_and_optunas_samplers_say_nothing():
+    search = Search(sampler="tpe")
+    search.run(144)
+    assert {why.get("by") for why in reasons(search)} == {None, "neighbour"}

@@ -30,7 +30,7 @@ class Acquisition:
         """
         self._source, self._processes = source, processes
         known = list(source.known_objectives)
-        self._signs = signs[known]
+        self._signs, self._unknown, self._unknown_signs = signs[known], unknown, signs[list(unknown)]
         self._order = [*unknown, *known]  # the level of the cells comes first
         self.front = front
         ordered = reference[self._order]
@@ -53,6 +53,14 @@ class Acquisition:
                 mean[:, place], std[:, place] = process.predict(features)
         mean[:, unknown:] = self._source.known(rows) * self._signs
         return mean, std
+
+    def expected(self, row: Vector) -> dict[int, tuple[float, float]]:
+        """Return mean and standard deviation of each unknown objective by its index, in the study's own direction."""
+        mean, std = self._moments(row[None])
+        return {
+            k: (float(self._unknown_signs[place] * mean[0, place]), float(std[0, place]))
+            for place, k in enumerate(self._unknown)
+        }
 
     def gains(self, rows: Rows) -> Vector:
         """Return the expected hypervolume improvement (N,), 0 or more, in units of the acquisition's own."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,19 @@ _log = logging.getLogger(__name__)
 
 POOL_TRIALS = 256
 """A pool that isn't the whole space is made anew after so many trials."""
+
+
+WHY = "cost_aware:why"
+"""The trial's system attribute that says why its candidate was chosen."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate of a trial."""
+
+    row: Vector
+    why: Mapping[str, Any]
+    """Plain JSON values: `by`, and what else is to be told of it."""
 
 
 class ChoosingSampler(BaseSampler):
@@ -62,7 +76,9 @@ class ChoosingSampler(BaseSampler):
             if trial.number not in self._chosen:
                 view = self._viewed(study)
                 view.read(study.get_trials(deepcopy=False), trial.number, self._chosen)
-                self._chosen[trial.number] = self._choose(trial.number, view, self._pool(trial.number))
+                choice = self._choose(trial.number, view, self._pool(trial.number))
+                self._chosen[trial.number] = choice.row
+                study._storage.set_trial_system_attr(trial._trial_id, WHY, dict(choice.why))
         chosen = self._source.parameters_of(self._chosen[trial.number])
         if param_name not in chosen:
             raise ValueError(
@@ -89,8 +105,11 @@ class ChoosingSampler(BaseSampler):
             _log.debug("every candidate was proposed")
 
     @abstractmethod
-    def _choose(self, number: int, view: StudyView, pool: Pool) -> Vector:
-        """Return the row of trial `number`: unseen, and keeping the limits; raise `SpaceExhausted` if there is none."""
+    def _choose(self, number: int, view: StudyView, pool: Pool) -> Choice:
+        """Return the candidate of trial `number`: unseen, and keeping the limits.
+
+        Raises `SpaceExhausted` if there is none.
+        """
 
     def _viewed(self, study: Study) -> StudyView:
         if self._view is None or self._study_name != study.study_name:

@@ -9,7 +9,7 @@ import numpy as np
 from nas.errors import SpaceExhausted
 from nas.search.cost_aware.acquisition import Acquisition
 from nas.search.cost_aware.candidates import CandidateSource, Rows, Vector, distinct, keys_of
-from nas.search.cost_aware.choosing import ChoosingSampler
+from nas.search.cost_aware.choosing import Choice, ChoosingSampler
 from nas.search.cost_aware.model import UnknownObjectives
 from nas.search.cost_aware.observations import Observations, checkpoint, reference_of
 from nas.search.cost_aware.pool import Pool
@@ -64,13 +64,15 @@ class CostAwareSampler(ChoosingSampler):
         self._models: UnknownObjectives | None = None
         self._near: dict[bytes, Rows] = {}
 
-    def _choose(self, number: int, view: StudyView, pool: Pool) -> Vector:
+    def _choose(self, number: int, view: StudyView, pool: Pool) -> Choice:
         rng = self._rng(number)
         observations = view.observations()
         if len(view.seen) < self._startup or len(observations) < 2:
             return stratified_choice(view, pool, rng, self._shift())
         acquisition = self._acquisition(view, observations, pool)
-        return self._best(acquisition, view, pool, rng)
+        row = self._best(acquisition, view, pool, rng)
+        expected = {str(k): list(found) for k, found in acquisition.expected(row).items()}
+        return Choice(row, {"by": "model", "expected": expected})
 
     def _acquisition(self, view: StudyView, observations: Observations, pool: Pool) -> Acquisition:
         known = self._source.known_objectives
