@@ -422,5 +422,5 @@ def test_the_cost_aware_sampler_says_what_it_expected_of_a_candidate():
 
 def test_neighbours_say_so_and_optunas_samplers_say_nothing():
     search = Search(sampler="tpe")
-    search.run(144)
+    search.run(100)
     assert {why.get("by") for why in reasons(search)} == {None, "neighbour"}
