@@ -91,6 +91,7 @@ export class TrialDetails {
         copyButton(trial.architecture_id, "Copy the id"),
       ),
       trial.why && h("p", { class: "details-summary", "data-why": trial.why.by }, whyText(trial.why, job)),
+      trial.recalled && recalledFrom(trial.recalled),
       this.#whatHappened(trial),
       this.#ties(tied),
       figures(trial, job),
@@ -132,15 +133,6 @@ export class TrialDetails {
       if (amount > 0) lines.push(`Breaks the limit ${limit} by ${significant(amount * 100, 3)} %.`);
     }
     if (trial.skip_reason === "over_limit") lines.push("Known before training, so it was never trained.");
-    const known =
-      trial.recalled &&
-      h(
-        "p",
-        {},
-        `Not trained again: its score is that of trial ${trial.recalled.trial} of `,
-        h("a", { href: `/jobs/${encodeURIComponent(trial.recalled.job)}` }, trial.recalled.job),
-        `, under seed ${trial.recalled.seed}.`,
-      );
     const same =
       trial.skip_reason === "duplicate" &&
       h(
@@ -155,12 +147,11 @@ export class TrialDetails {
         ", so it was not trained again.",
       );
     return (
-      (lines.length || same || known) &&
+      (lines.length || same) &&
       h(
         "div",
         { class: "details-note" },
         lines.map((line) => h("p", {}, line)),
-        known,
         same,
       )
     );
@@ -218,6 +209,16 @@ export class TrialDetails {
     );
     return place;
   }
+}
+
+function recalledFrom({ job, trial, seed }) {
+  return h(
+    "p",
+    { class: "details-summary", "data-recalled": job },
+    `Not trained again: its score is that of trial ${trial} of `,
+    h("a", { href: `/jobs/${encodeURIComponent(job)}` }, job),
+    `, under seed ${seed}.`,
+  );
 }
 
 function whyText({ by, expected }, job) {

@@ -21,7 +21,7 @@ def test_a_score_that_was_known_says_where_it_is_from(page: Page, service: Servi
     window = JobWindow(page, job.id).open()
     expect(page.locator('[data-figure="recalled"]')).to_have_text("1")
     window.open_row(known)
-    note = window.details.locator(".details-note")
+    note = window.details.locator("[data-recalled]")
     expect(note).to_contain_text(f"its score is that of trial {source} of {earlier.id}, under seed 3.")
     note.get_by_role("link", name=earlier.id).click()
     page.wait_for_url(f"**/jobs/{earlier.id}")
