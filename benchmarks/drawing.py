@@ -26,12 +26,18 @@ def draw_curves(x: Sequence[float], curves: Mapping[str, Sequence[float]], title
         width=760,
         height=480,
     )
+    write_png(figure, path)
+
+
+def write_png(figure: go.Figure, path: Path) -> None:
+    """Write a figure, which states its width and height, as a picture."""
+    size = {"width": int(figure.layout.width) + 20, "height": int(figure.layout.height) + 20}
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         page_file = Path(directory) / "plot.html"
         figure.write_html(page_file, include_plotlyjs=True, config={"displayModeBar": False})
         chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 780, "height": 500})
+        page = browser.new_page(viewport=size)
         page.goto(page_file.as_uri())
         page.wait_for_selector(".main-svg")
         path.parent.mkdir(parents=True, exist_ok=True)

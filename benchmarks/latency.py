@@ -17,9 +17,7 @@ import argparse
 import json
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from playwright.sync_api import sync_playwright
+from drawing import write_png
 
 from nas.cli.measuring import at_workload, workload_for
 from nas.errors import MeasurementFailed
@@ -47,7 +45,6 @@ ALL = (
     ("seq2seq", "onnxruntime", "fp32"),
 )
 MANY = 1_000_000
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> None:
@@ -203,18 +200,7 @@ def draw(found: Verification, title: str, path: Path) -> None:
         height=560,
         legend={"x": 0.02, "y": 0.98},
     )
-    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        page_file = Path(directory) / "plot.html"
-        figure.write_html(page_file, include_plotlyjs=True, config={"displayModeBar": False})
-        chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 780, "height": 580})
-        page.goto(page_file.as_uri())
-        page.wait_for_selector(".main-svg")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(path))
-        browser.close()
-    print(f"wrote {path}")
+    write_png(figure, path)
 
 
 _shown = [0.0]

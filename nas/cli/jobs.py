@@ -29,6 +29,13 @@ LATEST = "latest"
 app = typer.Typer(help="Submit, follow and read jobs on a server.", no_args_is_help=True)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `latest` is the newest.")]
+ObjectivesOption = Annotated[
+    str | None, typer.Option(metavar="A,B", show_default="the job's own", help="Metrics to rank by.")
+]
+ConstraintsOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LIMIT", show_default="the job's own", help="A limit; give several one by one."),
+]
 JobToName = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `latest` is the newest.")]
 
 
@@ -109,13 +116,8 @@ def show(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: JsonO
 @app.command("front", epilog=example('nas jobs front latest --constraint "parameters <= 5e5"'))
 def front(
     job: JobArgument = LATEST,
-    objectives: Annotated[
-        str | None, typer.Option(metavar="A,B", show_default="the job's own", help="Metrics to rank by.")
-    ] = None,
-    constraint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LIMIT", show_default="the job's own", help="A limit; give several one by one."),
-    ] = None,
+    objectives: ObjectivesOption = None,
+    constraint: ConstraintsOption = None,
     url: UrlOption = DEFAULT_URL,
     as_json: JsonOption = False,
 ) -> None:

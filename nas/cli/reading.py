@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from nas.cli.jobs import LATEST, JobArgument, job_id_of
+from nas.cli.jobs import LATEST, ConstraintsOption, JobArgument, ObjectivesOption, job_id_of
 from nas.cli.options import DEFAULT_URL, JsonOption, UrlOption, example, opened_client
 from nas.cli.output import print_json, print_table, table_of
 
@@ -19,13 +19,8 @@ def register(app: typer.Typer) -> None:
 
 def reading(
     job: JobArgument = LATEST,
-    objectives: Annotated[
-        str | None, typer.Option(metavar="A,B", show_default="the job's own", help="Metrics to rank by.")
-    ] = None,
-    constraint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LIMIT", show_default="the job's own", help="A limit; give several one by one."),
-    ] = None,
+    objectives: ObjectivesOption = None,
+    constraint: ConstraintsOption = None,
     url: UrlOption = DEFAULT_URL,
     as_json: JsonOption = False,
 ) -> None:
