@@ -226,6 +226,10 @@ class Client:
         joined = ",".join(objectives) if objectives else None
         return self._get(f"/v1/jobs/{_segment(job_id)}/front/reading", objectives=joined, constraint=constraints)
 
+    def importance(self, job_id: str) -> Document:
+        """Return how much each choice of the space matters to each objective of the job."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}/importance")
+
     def trials(self, job_id: str, state: str | None = None) -> Iterator[Document]:
         """Yield the trials of a job by number, page by page."""
         after: int | None = None

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from api.conditions import NOT_MODIFIED, PollDep
 from api.inputs import JSON, YAML, refuse_unknown_query
 from api.schemas.fidelity import Fidelity
+from api.schemas.importance import Importance
 from api.schemas.problem import documented
 from api.schemas.reading import Reading
 from api.schemas.trial import Front, TrialDetail, TrialPage
@@ -17,6 +18,7 @@ from api.services import StoreDep
 from nas.documents import to_yaml
 from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.fidelity_report import fidelity_of
+from nas.jobs.importance import importance_of
 from nas.jobs.reading import reading_of
 from nas.jobs.report import describe_trial, front_of, trials_page
 from nas.jobs.view import view_of
@@ -58,6 +60,15 @@ def reading(
         return poll.not_modified()
     response.headers.update(poll.headers)
     return reading_of(store, poll.job, _names(objectives), constraint)
+
+
+@router.get("/importance", response_model=Importance, responses=_NOT_MODIFIED_OR)
+def importance(poll: PollDep, store: StoreDep, response: Response) -> dict[str, Any] | Response:
+    """Return how much each choice of the space matters to each objective of the job; takes seconds."""
+    if poll.has_no_news:
+        return poll.not_modified()
+    response.headers.update(poll.headers)
+    return importance_of(store, poll.job)
 
 
 @router.get("/fidelity", response_model=Fidelity, responses=_NOT_MODIFIED_OR)

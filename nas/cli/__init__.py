@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 import nas
-from nas.cli import data, demo, device, export, fidelity, jobs, reading, score, search, serve, space, studies, worker
+from nas.cli import (
+    data,
+    demo,
+    device,
+    export,
+    fidelity,
+    importance,
+    jobs,
+    reading,
+    score,
+    search,
+    serve,
+    space,
+    studies,
+    worker,
+)
 from nas.cli.output import print_error
 from nas.errors import InvalidInput, PocketformerError
 
@@ -45,6 +60,7 @@ for command in (demo, serve, worker, search):
     command.register(app)
 fidelity.register(jobs.app)
 reading.register(jobs.app)
+importance.register(jobs.app)
 studies.register(jobs.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(space.app, name="space")

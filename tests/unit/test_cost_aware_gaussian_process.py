@@ -44,6 +44,18 @@ def test_mean_and_deviation_are_those_of_scikit_learn():
     assert found[1] == pytest.approx(values.std() * std, rel=1e-6)
 
 
+def test_a_value_left_out_is_foretold_by_the_others():
+    features, values = data()
+    found = gp.GaussianProcess(features, values, GROUPS, HYPERPARAMETERS).left_out()
+    for index in (0, 7, 29):
+        others = np.arange(len(values)) != index
+        model, scale = reference(features[others], values[others])
+        # Standardised as all of them are, by which the model's prior is meant
+        model.fit(features[others] * scale, (values[others] - values.mean()) / values.std())
+        foretold = model.predict(features[[index]] * scale)[0]
+        assert found[index] == pytest.approx(values.mean() + values.std() * foretold, rel=1e-6)
+
+
 def test_what_is_minimised_is_the_likelihood_of_scikit_learn_and_the_prior():
     features, values = data()
     model, _ = reference(features, values)

@@ -164,12 +164,26 @@ def test_one_seed_gives_one_search_whatever_ends_first(sampler, parallel):
 def test_a_search_stopped_anywhere_goes_on_as_if_undisturbed(sampler, parallel):
     whole = Search("text-encoder", sampler, parallel)
     whole.run(26)
-    for cut in (1, 9, 24):
-        search = Search("text-encoder", sampler, parallel)
-        assert search.run(26, stop=lambda s=search, c=cut: "stopped" if len(s.trials) >= c else None) == "stopped"
-        search.run(26)
-        assert search.record == whole.record
-        assert sorted(search.trials) == list(range(len(search.trials)))
+    for cut in (1, 24):
+        assert stopped_once(whole, cut, 26) == whole.record
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sampler", EACH_SAMPLER)
+def test_a_search_stopped_at_twenty_random_points_goes_on_as_if_undisturbed(sampler):
+    whole = Search("text-encoder", sampler, 2)
+    whole.run(50)
+    for cut in random.Random(6).sample(range(1, 50), 20):
+        assert stopped_once(whole, cut, 50) == whole.record
+
+
+def stopped_once(like, cut, budget):
+    """Return the record of the same search, stopped when so many candidates were proposed and then gone on with."""
+    search = Search("text-encoder", like.sampler, like.parallel)
+    assert search.run(budget, stop=lambda: "stopped" if len(search.trials) >= cut else None) == "stopped"
+    search.run(budget)
+    assert sorted(search.trials) == list(range(len(search.trials)))
+    return search.record
 
 
 @pytest.mark.parametrize("sampler", EACH_SAMPLER)

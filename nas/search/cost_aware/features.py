@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.search.cost_aware.candidates import Groups, Rows
 
@@ -78,6 +79,23 @@ class FeatureMap:
                 groups += [number + 1] * width
         first = max(groups, default=-1) + 1
         self.groups: Groups = np.array([*groups, *range(first, first + costs)], dtype=np.int64)
+
+    @property
+    def by_choice(self) -> dict[str, NDArray[np.int64]]:
+        """Return which features tell of each choice, by its name: of one that is made for every layer, the means.
+
+        A number in a choice's name, as that of a layer, is an asterisk.
+        """
+        result: dict[str, NDArray[np.int64]] = {}
+        start = 0
+        for members in self._choices:
+            column = self._columns[members[0]]
+            own = column.width * len(members)
+            first, end = (start + own, start + own + column.width) if len(members) > 1 else (start, start + own)
+            name = re.sub(r"\d+", "*", column.name)
+            result[name] = np.concatenate([result.get(name, np.zeros(0, dtype=np.int64)), np.arange(first, end)])
+            start = end
+        return result
 
     def of(self, rows: Rows, costs: Rows) -> Rows:
         """Return (N, D) for choices (N, G), NaN where there is none, and costs (N, K) scaled to about -1 to 1."""

@@ -135,6 +135,7 @@ class GaussianProcess:
     def __init__(self, features: Rows, values: Vector, groups: Groups, hyperparameters: Hyperparameters) -> None:
         """Condition on `features` (n, D) and `values` (n,), n ≥ 1."""
         self.size = len(features)
+        self._values = values
         self.mean, self.std = standards(values)
         self._groups, self._h = groups, hyperparameters
         counts = np.bincount(groups, minlength=len(hyperparameters.lengths))
@@ -159,6 +160,11 @@ class GaussianProcess:
             prior = self._a * np.einsum("ij,ij->i", x, x) + self._b
             variance[part] = prior - np.einsum("ij,ij->j", solved, solved)
         return self.mean + self.std * mean, self.std * np.sqrt(np.maximum(variance, LEAST_VARIANCE))
+
+    def left_out(self) -> Vector:
+        """Return what the others say of each value (n,), it left out (Rasmussen and Williams 2006, section 5.4.2)."""
+        inverse = cho_solve((self._factor, True), np.eye(self.size), check_finite=False)
+        return np.asarray(self._values - self.std * self._weights / np.diag(inverse))
 
     def _covariance(self, x: Rows, y: Rows) -> Rows:
         """Return (n, N) in column-major order, as LAPACK wants it; in few arrays, being most of the work."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.architecture import Architecture
 from nas.search.cost_aware.candidates import Groups, Rows, Vector
 from nas.search.cost_aware.features import Column, CostScale, FeatureMap
 from nas.search.decisions import chooser_of, parameter_of
@@ -24,6 +25,8 @@ KnownMetrics = Callable[[Encoded], Mapping[str, NDArray[Any]]]
 ALSO_FEATURES = ("parameters_without_embeddings", "macs")
 """Costs that tell of quality whether they are objectives or not."""
 SAMPLED_FOR_SCALE = 2_000
+MANY_KINDS = 256
+"""More than a model has layers: each is drawn on its own."""
 DRAWS = 8
 """Choices drawn for a mutation before a row is left as it is."""
 
@@ -65,6 +68,11 @@ class SpaceCandidates:
         """See `CandidateSource`."""
         return self._features.groups
 
+    @property
+    def features_by_choice(self) -> dict[str, NDArray[np.int64]]:
+        """Return the indices of the features that tell of each choice, by its name (see `FeatureMap`)."""
+        return self._features.by_choice
+
     def all(self) -> Rows:
         """See `CandidateSource`."""
         return self._rows(encode(self._space, list(self._space.genotypes())))
@@ -72,6 +80,15 @@ class SpaceCandidates:
     def sample(self, count: int, rng: np.random.Generator) -> Rows:
         """See `CandidateSource`."""
         return self._rows(self._space.sample_encoded(count, rng))
+
+    def spread(self, count: int, rng: np.random.Generator) -> Rows:
+        """Return as many architectures (count, G), every frame and every depth equally likely, layers independent."""
+        draw = random.Random(int(rng.integers(2**63)))
+        return self._rows(encode(self._space, [self._space.spread(draw, MANY_KINDS) for _ in range(count)]))
+
+    def rows_of(self, architectures: Sequence[Architecture]) -> Rows:
+        """Return architectures of the space as rows (N, G); raise `InvalidInput` for one that is not in it."""
+        return self._rows(self._space.encode(list(architectures)))
 
     def mutate(self, rows: Rows, rng: np.random.Generator) -> Rows:
         """See `CandidateSource`."""
