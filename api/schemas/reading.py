@@ -48,6 +48,21 @@ class Exchanges(Answer):
     steps: list[Exchange]
 
 
+class DeviceLoss(Answer):
+    """What a member loses on one device."""
+
+    device: str
+    loss: float = Field(description="Of the quality, in its unit, against the best trial that is as fast there.")
+    instead: int = Field(description="That trial: the member itself where nothing is lost.")
+
+
+class SharedMember(Answer):
+    """A member of the front as the one model for all devices of the job."""
+
+    trial: int
+    losses: list[DeviceLoss]
+
+
 class Reading(Answer):
     """Who is really on a front, what more of a cost buys, and what to measure next."""
 
@@ -59,3 +74,7 @@ class Reading(Answer):
     )
     measure_next: MeasureNext | None
     exchanges: list[Exchanges]
+    shared: list[SharedMember] | None = Field(
+        description="What each member loses on each device against a trial made for that device alone. Null for a job "
+        "on fewer than two devices, or a front without a quality."
+    )

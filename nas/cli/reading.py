@@ -43,6 +43,8 @@ def reading(
         _print_candidates(found["candidates"], [o["name"] for o in front["objectives"]], metrics)
     for exchange in found["exchanges"]:
         _print_exchange(exchange, metrics)
+    if found["shared"]:
+        _print_shared(found["shared"])
 
 
 def words_of(reading: Mapping[str, Any]) -> list[str]:
@@ -109,3 +111,16 @@ def _print_exchange(exchange: Mapping[str, Any], metrics: Mapping[int, Mapping[s
     ]
     columns = [" from trial", " to", f" {cost}", " more of it", f" better {quality}", " a unit"]
     print_table(table_of(columns, rows))
+
+
+def _print_shared(shared: list[dict[str, Any]]) -> None:
+    print("\nOne model for all devices: what it loses against the best that is as fast there")
+    devices = [each["device"] for each in shared[0]["losses"]]
+    rows = [
+        [str(member["trial"]), *(_loss_text(member["trial"], each) for each in member["losses"])] for member in shared
+    ]
+    print_table(table_of([" trial", *(f" {device}" for device in devices)], rows))
+
+
+def _loss_text(trial: int, loss: Mapping[str, Any]) -> str:
+    return "nothing" if loss["instead"] == trial or not loss["loss"] else f"{loss['loss']:.4g} to {loss['instead']}"

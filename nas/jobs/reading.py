@@ -12,7 +12,7 @@ from nas.jobs.view import View, view_of
 from nas.search.front import Values
 from nas.search.job import JobSpec
 from nas.search.objectives import MetricInfo
-from nas.search.reading import exchange, membership
+from nas.search.reading import exchange, forgone, membership
 from nas.store.records import JobRecord, RetrainingState, TrialState, TrialSummary
 from nas.store.store import Store
 
@@ -40,6 +40,7 @@ def reading_of(
         "candidates": candidates,
         "measure_next": _measure_next(view, eligible, values, deviations, candidates) if candidates else None,
         "exchanges": _exchanges(view, eligible, values),
+        "shared": _shared(job, view, eligible),
     }
 
 
@@ -137,3 +138,30 @@ def _exchanges(view: View, eligible: list[TrialSummary], values: Values) -> list
     known = [o.known_before_training for o in view.objectives]
     costs, qualities = ([i for i, cost in enumerate(known) if cost is which] for which in (True, False))
     return [described(i, j) for i in costs for j in qualities]
+
+
+def _shared(job: JobRecord, view: View, eligible: list[TrialSummary]) -> list[dict[str, Any]] | None:
+    """Return what each member loses of its quality on each device against one made for that device alone.
+
+    None for a job on fewer than two devices, or a front without a quality.
+    """
+    devices: list[str] = job.document["spec"]["devices"]
+    quality = next((o for o in view.objectives if not o.known_before_training), None)
+    if len(devices) < 2 or quality is None:
+        return None
+    latencies = np.array([[t.metrics[f"latency_ms@{device}"] for device in devices] for t in eligible])
+    values = np.array([t.metrics[quality.name] for t in eligible], dtype=np.float64)
+    losses, instead = forgone(
+        latencies.reshape(len(eligible), len(devices)), values, maximise=quality.direction == "maximize"
+    )
+    return [
+        {
+            "trial": trial.number,
+            "losses": [
+                {"device": device, "loss": float(losses[row, i]), "instead": eligible[instead[row, i]].number}
+                for i, device in enumerate(devices)
+            ],
+        }
+        for row, trial in enumerate(eligible)
+        if trial.number in view.front
+    ]

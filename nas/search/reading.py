@@ -79,3 +79,23 @@ def exchange(cost: NDArray[np.float64], quality: NDArray[np.float64], *, maximis
     members.sort(key=lambda row: (cost[row], row))
     distinct = [row for i, row in enumerate(members) if i == 0 or cost[row] != cost[members[i - 1]]]
     return [Step(a, b, float(cost[b] - cost[a]), float(abs(quality[b] - quality[a]))) for a, b in pairwise(distinct)]
+
+
+def forgone(
+    costs: NDArray[np.float64], quality: NDArray[np.float64], *, maximise: bool
+) -> tuple[Values, NDArray[np.int64]]:
+    """Return what each candidate gives up against the best that is not dearer, in each cost alone.
+
+    `costs` (N, D) and `quality` (N,) give the loss of quality (N, D), at least 0, and the index (N, D) of that best
+    candidate; of equally good ones the cheapest, of equally cheap ones the first.
+    """
+    worse = np.where(np.isnan(quality), np.inf, -quality if maximise else quality)
+    losses, instead = np.zeros(costs.shape), np.zeros(costs.shape, dtype=np.int64)
+    for column, cost in enumerate(costs.T):
+        order = np.lexsort((worse, cost))
+        best = np.minimum.accumulate(worse[order])
+        reached = np.maximum.accumulate(np.where(np.diff(best, prepend=np.inf) < 0, np.arange(len(best)), 0))
+        last = np.searchsorted(cost[order], cost, side="right") - 1  # the last that is not dearer
+        losses[:, column] = worse - best[last]
+        instead[:, column] = order[reached[last]]
+    return losses, instead

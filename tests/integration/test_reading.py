@@ -24,9 +24,10 @@ def service(tmp_path_factory):
         info = dataset_info("language-identification")
         length = job_document()["workload"]["input_length"]
         space = SearchSpace.bundled("smoke").for_task(TaskShape(info.vocabulary_size, info.outputs, length))
-        service.client.post("/v1/devices", json=device_document()).raise_for_status()
-        table = latency_table("bench-board", space, Workload(input_length=length))
-        service.client.post("/v1/devices/bench-board/latency-tables", json=table).raise_for_status()
+        for name in ("bench-board", "other-board"):
+            service.client.post("/v1/devices", json=device_document(name)).raise_for_status()
+            table = latency_table(name, space, Workload(input_length=length))
+            service.client.post(f"/v1/devices/{name}/latency-tables", json=table).raise_for_status()
         yield service
 
 
@@ -95,6 +96,30 @@ def test_the_interval_of_the_latency_counts_as_an_error(service):
     assert {each["trial"] for each in found["candidates"]} == {0, 1, 2}
     assert [e["cost"] for e in found["exchanges"]] == [LATENCY]
     assert [(s["from_trial"], s["to_trial"]) for s in found["exchanges"][0]["steps"]] == [(0, 1), (1, 2)]
+
+
+def test_what_one_model_for_all_devices_loses_on_each(service):
+    one = recorded(service, [0.5, 0.3, 0.4])
+    assert reading_of(service, one)["shared"] is None
+    devices = ["bench-board", "other-board"]
+    worker = recorded(service, [0.5, 0.3, 0.4], devices=devices, objectives=["error_rate", "macs", LATENCY])
+    latencies = {
+        device: [worker.context.costs(a)[f"latency_ms@{device}"] for a in worker.feasible[:3]] for device in devices
+    }
+    errors = [0.5, 0.3, 0.4]
+    found = reading_of(service, worker)["shared"]
+    assert found
+    for member in found:
+        row = member["trial"]
+        assert [each["device"] for each in member["losses"]] == devices
+        for each in member["losses"]:
+            times = latencies[each["device"]]
+            best = min((i for i in range(3) if times[i] <= times[row]), key=lambda i: errors[i])
+            assert each["loss"] == pytest.approx(errors[row] - errors[best])
+            assert each["instead"] == best
+    told = nas("jobs", "reading", worker.job.id, "--url", service.url)
+    assert told.code == 0, told.err
+    assert "One model for all devices" in told.out
 
 
 def test_other_objectives_and_limits_are_read_in_the_same_way(service):

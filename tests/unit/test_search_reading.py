@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.search.front import front_rows
-from nas.search.reading import FAR, Step, exchange, membership
+from nas.search.reading import FAR, Step, exchange, forgone, membership
 
 CLOSE = 4 * 0.5 / math.sqrt(2000)
 """Four standard errors of a probability drawn 2,000 times, at their largest."""
@@ -74,3 +74,23 @@ def test_steps_go_along_the_front_from_cheap_to_dear():
 def test_one_member_or_none_has_no_step():
     assert exchange(np.array([1.0]), np.array([0.5]), maximise=False) == []
     assert exchange(np.empty(0), np.empty(0), maximise=False) == []
+
+
+@pytest.mark.parametrize("maximise", [False, True])
+def test_what_is_forgone_is_the_distance_to_the_best_that_is_not_dearer(maximise):
+    rng = np.random.default_rng(3)
+    for count in (1, 2, 40):
+        costs, quality = rng.integers(0, 12, (count, 3)).astype(float), rng.integers(0, 9, count).astype(float)
+        losses, instead = forgone(costs, quality, maximise=maximise)
+        sign = -1 if maximise else 1
+        for row in range(count):
+            for column in range(3):
+                fast = [i for i in range(count) if costs[i, column] <= costs[row, column]]
+                best = min(fast, key=lambda i: (sign * quality[i], costs[i, column], i))
+                assert losses[row, column] == abs(quality[row] - quality[best])
+                assert instead[row, column] == best
+
+
+def test_a_quality_that_is_no_number_is_nobodys_alternative():
+    losses, instead = forgone(np.array([[1.0], [2.0]]), np.array([np.nan, 0.3]), maximise=False)
+    assert (losses[1, 0], instead[1, 0]) == (0, 1)
