@@ -31,11 +31,9 @@ ENCODERS = (
 """Devlin et al. 2019 and Turc et al. 2019 (arXiv 1908.08962): tiny 2 × 128, mini 4 × 256, small 4 × 512."""
 DECODERS = (
     Rung("GPT-2 × 1/12", 1, 64),
-    Rung("GPT-2 XL × 1/25", 2, 64),
     Rung("GPT-2 XL × 1/16", 3, 96),
     Rung("GPT-2 × 1/6", 2, 128),
     Rung("GPT-2 XL × 1/12", 4, 128),
-    Rung("GPT-2 × 1/4", 3, 192),
 )
 """Radford et al. 2019: 12 × 768, XL 48 × 1600; layers and width by the same factor."""
 
