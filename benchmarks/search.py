@@ -59,6 +59,7 @@ from nas.errors import SpaceExhausted
 from nas.jobs.catalogue import submit
 from nas.jobs.worker import Worker
 from nas.search.cost_aware import CandidateSource, SpaceCandidates
+from nas.search.forecast import foretold_gain
 from nas.search.front import front_rows, hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics, parse_constraint
 from nas.search.proposer import Proposal, Proposer, RecordedTrial
@@ -186,6 +187,7 @@ def run_hwgpt(given: argparse.Namespace) -> None:
         table.add_row(sampler, str(len(found)), *cells, skipped, f"{np.mean([run.cpu_s for run in found]):.1f}")
     console.print(table)
     console.print("no candidate was evaluated twice or over a limit")
+    say_forecasts(runs, volume, [count for count in at if 2 * count in at])
     if given.plot:
         counts = list(range(5, given.evaluations + 1, 5))
         curves = {
@@ -193,6 +195,18 @@ def run_hwgpt(given: argparse.Namespace) -> None:
             for sampler, found in runs.items()
         }
         draw_curves(counts, curves, f"{space.name}, mean over seeds", "normalised hypervolume", given.plot)
+
+
+def say_forecasts(runs: dict[str, list[Run]], volume: Callable[[Run, int], float], at: Sequence[int]) -> None:
+    """Print what was foretold of twice as many evaluations, and what they brought, means over the seeds."""
+    for sampler, found in runs.items():
+        for now in at:
+            foretold = [foretold_gain(*(volume(run, now // part) for part in (4, 2, 1)), now, now) for run in found]
+            came = [volume(run, 2 * now) - volume(run, now) for run in found]
+            console.print(
+                f"{sampler}: from {now} to {2 * now} evaluations {np.mean(foretold):+.4f} foretold, "
+                f"{np.mean(came):+.4f} came; off by {np.mean(np.abs(np.subtract(foretold, came))):.4f}"
+            )
 
 
 def search_gpt(space: GptSpace, sampler: str, seed: int, given: argparse.Namespace, limit: float | None) -> Run:

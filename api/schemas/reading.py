@@ -63,6 +63,15 @@ class SharedMember(Answer):
     losses: list[DeviceLoss]
 
 
+class Forecast(Answer):
+    """What more of the search would bring, going on as it did."""
+
+    hours: float
+    evaluations: int = Field(description="As many as these hours would take in, at the pace of the last twenty.")
+    hypervolume: float = Field(description="As it is now.")
+    gain: float = Field(description="What they would add to it: each doubling a share of what the last one added.")
+
+
 class Reading(Answer):
     """Who is really on a front, what more of a cost buys, and what to measure next."""
 
@@ -77,4 +86,7 @@ class Reading(Answer):
     shared: list[SharedMember] | None = Field(
         description="What each member loses on each device against a trial made for that device alone. Null for a job "
         "on fewer than two devices, or a front without a quality."
+    )
+    forecast: Forecast | None = Field(
+        description="Null with fewer than sixteen evaluations, or under objectives that the job has no reference for."
     )

@@ -70,6 +70,12 @@ def words_of(reading: Mapping[str, Any]) -> list[str]:
             f"Measure next: {following['metric']} of trial {following['trial']}, which is on the front with "
             f"probability {following['probability']:.2f}."
         )
+    forecast = reading["forecast"]
+    if forecast is not None:
+        words.append(
+            f"Another hour would evaluate about {forecast['evaluations']:,} more and add about {forecast['gain']:.2g} "
+            f"to the hypervolume of {forecast['hypervolume']:.3f}, if it goes on as it did."
+        )
     return words
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nas.jobs.finish_plan import plan_of, planned
+from nas.jobs.forecast import forecast_of
 from nas.jobs.seed_noise import SeedNoise, seed_noise
 from nas.jobs.view import View, view_of
 from nas.search.front import Values
@@ -41,6 +42,7 @@ def reading_of(
         "measure_next": _measure_next(view, eligible, values, deviations, candidates) if candidates else None,
         "exchanges": _exchanges(view, eligible, values),
         "shared": _shared(job, view, eligible),
+        "forecast": forecast_of(job, view),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -90,11 +91,7 @@ def _rank(
     members = front_rows(values, maximise)
     members.sort(key=lambda row: (values[row, -1] * (-1 if maximise[-1] else 1), eligible[row].number))
     at_knee = knee(values, maximise)
-    volume = None
-    if eligible and reference and all(o.name in reference["point"] for o in objectives):
-        point = [reference["point"][o.name] for o in objectives]
-        ideal = [reference["ideal"][o.name] for o in objectives]
-        volume = hypervolume(values, maximise, point, ideal)
+    volume = hypervolume_of(eligible, objectives, reference)
     return View(
         objectives,
         constraints,
@@ -104,3 +101,14 @@ def _rank(
         retrainings,
         volume,
     )
+
+
+def hypervolume_of(
+    eligible: Sequence[TrialSummary], objectives: Sequence[MetricInfo], reference: Mapping[str, Any] | None
+) -> float | None:
+    """Return the hypervolume of trials within the limits, 0 to 1; None without any, or without a reference for it."""
+    if not eligible or not reference or any(o.name not in reference["point"] for o in objectives):
+        return None
+    values = np.array([[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64)
+    worst, ideal = ([reference[end][o.name] for o in objectives] for end in ("point", "ideal"))
+    return hypervolume(values, [o.direction == "maximize" for o in objectives], worst, ideal)

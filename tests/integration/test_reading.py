@@ -122,6 +122,24 @@ def test_what_one_model_for_all_devices_loses_on_each(service):
     assert "One model for all devices" in told.out
 
 
+def test_what_the_next_hour_would_bring_is_told_of_a_search_that_has_gone_on_for_a_while(service):
+    worker = recorded(service, [0.9 - 0.02 * i for i in range(15)])
+    worker.store.set_reference(
+        worker.job.id,
+        worker.job.lease_token,
+        {"point": {"error_rate": 1.0, "parameters": 1e6}, "ideal": {"error_rate": 0.0, "parameters": 0.0}},
+    )
+    assert reading_of(service, worker)["forecast"] is None
+    worker.complete(0.3)
+    found = reading_of(service, worker)
+    forecast = found["forecast"]
+    assert forecast["hypervolume"] == service.client.get(f"/v1/jobs/{worker.job.id}/front").json()["hypervolume"]
+    assert forecast["evaluations"] > 0
+    assert 0 < forecast["gain"] <= 1 - forecast["hypervolume"]
+    told = nas("jobs", "reading", worker.job.id, "--url", service.url).out
+    assert f"Another hour would evaluate about {forecast['evaluations']:,} more" in told
+
+
 def test_other_objectives_and_limits_are_read_in_the_same_way(service):
     worker = recorded(service, [0.5, 0.4, 0.3])
     limit = worker.context.costs(worker.feasible[1])["parameters"]
