@@ -8,8 +8,8 @@ benchmarks/hand_designed.py alike: the same steps, batches, base rate and seeds,
 are then measured, whole, in one run. Which member stands against which rung is decided by the validation split;
 what is told is the test split, which nothing here has chosen by.
 
-At last it says what made the difference: members of the front are trained again with softmax attention in their own
-shape, and rungs in their own shape with the members' attention.
+At last it says what made the difference, at the middle rung: the member that is best among those as fast is trained
+again with softmax attention in its own shape, and the rung in its own shape with that member's attention.
 
 What is known is kept in --folder, from which an interrupted run goes on. Trainings take both cores; the latency table
 and the measuring at the end need an idle machine.
@@ -18,6 +18,7 @@ and the measuring at the end need an idle machine.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import multiprocessing
@@ -229,7 +230,8 @@ class Benchmark:
 
     def latencies(self, models: Sequence[Model], table: LatencyTable) -> dict[str, tuple[float, float]]:
         """Return latency in milliseconds and spread of each architecture, of one run of measuring."""
-        file = self.folder / f"measured-{len(models)}.json"
+        ids = sorted(model.architecture.id for model in models)
+        file = self.folder / f"measured-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:12]}.json"
         if file.exists():
             kept: dict[str, tuple[float, float]] = json.loads(file.read_text())
             return kept
@@ -341,26 +343,23 @@ class Benchmark:
         console.print(
             "attention of the front's layers: " + ", ".join(f"{n} × {kind}" for kind, n in kinds.most_common())
         )
-        pairs = [
-            (rung, best) for rung in (ladder[len(ladder) // 2], ladder[-1]) if (best := best_as_fast(rung, members))
+        rung = ladder[len(ladder) // 2]
+        best = best_as_fast(rung, members)
+        if best is None:
+            return
+        designed, found = rung.model, best.model
+        mixed = [
+            Model(f"{found.name}, softmax", with_softmax(found.architecture)),
+            Model(
+                f"{designed.name}, attention of {found.name}",
+                with_attention_of(designed.architecture, found.architecture),
+            ),
         ]
-        mixed: dict[str, Model] = {}
-        for rung, best in pairs:
-            designed, found = rung.model, best.model
-            for model in (
-                Model(f"{found.name}, softmax", with_softmax(found.architecture)),
-                Model(
-                    f"{designed.name}, attention of {found.name}",
-                    with_attention_of(designed.architecture, found.architecture),
-                ),
-            ):
-                mixed[model.architecture.id] = model
-        known = {one.model.architecture.id: one.model for pair in pairs for one in pair}
-        judged = {one.model.architecture.id: one for one in self.judged(list({**mixed, **known}.values()), table)}
+        different = {model.architecture.id: model for model in (*mixed, designed, found)}
         result = Table(title=f"which choice made the difference: {self.metric} on test, milliseconds")
         for column in ("model", "ms", "validation", "test"):
             result.add_column(column, justify="left" if column == "model" else "right")
-        for one in judged.values():
+        for one in self.judged(list(different.values()), table):
             result.add_row(one.model.name, f"{one.latency_ms:.3f}", shown(one.validation), shown(one.test))
         console.print(result)
 
