@@ -11,13 +11,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from nas.architecture import Architecture
 from nas.cache import cache_directory
@@ -25,6 +23,7 @@ from nas.documents import validate
 from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
+from nas.processes import process_pool
 from nas.quality.datasets import Reference, load
 from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
@@ -168,43 +167,37 @@ class EvaluationProcesses:
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
-        self._pool: Executor | None = None
+        self._pool: ProcessPoolExecutor | None = None
 
     def submit(self, assignment: Assignment) -> Future[Evaluation]:
         """Start an evaluation; its future raises `BrokenExecutor` if an evaluation process was killed."""
         if self._pool is None:
-            self._pool = self._new_pool()
+            self._pool = process_pool(self.processes, _start_process)
         try:
             return self._pool.submit(evaluate, assignment)
         except BrokenExecutor:
             self._pool.shutdown(wait=False)
-            self._pool = self._new_pool()
+            self._pool = process_pool(self.processes, _start_process)
             return self._pool.submit(evaluate, assignment)
 
     def import_evaluator(self, name: str) -> Future[dict[str, str | None]]:
         """Import an evaluator in one of the processes; its future raises `EvaluatorFailed` where that can't be done."""
-        self._pool = self._pool or self._new_pool()
+        self._pool = self._pool or process_pool(self.processes, _start_process)
         return self._pool.submit(evaluator_version, name)
 
     def close(self) -> None:
         """End every evaluation process, without waiting for what they do."""
         pool, self._pool = self._pool, None
-        if isinstance(pool, ProcessPoolExecutor):
+        if pool is not None:
             processes = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:  # a candidate nobody waits for must not keep its core
                 process.terminate()
 
-    def _new_pool(self) -> Executor:
-        return ProcessPoolExecutor(
-            self.processes, mp_context=multiprocessing.get_context("spawn"), initializer=_start_process
-        )
-
 
 def _start_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
     os.dup2(2, 1)  # what an evaluator prints goes to the log: standard output is the command's, perhaps as JSON
-    torch.set_num_threads(1)  # evaluations run side by side, one core each, and sum in the same order
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nas.architecture import Architecture
 from nas.latency.runtimes import Precision, runtime
 from nas.models.calls import Call, Phase, call_with_inputs
 from nas.models.passes import pass_of
+from nas.processes import process_pool
 from nas.workload import Workload
 
 WORTH_PROCESSES = 24
@@ -120,8 +120,7 @@ def export_graphs(
             done += 1
             progress(done, len(graphs))
         return graphs
-    context = multiprocessing.get_context("spawn")  # forking a process that has torch's threads can hang
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+    with process_pool(processes) as pool:
         futures = [pool.submit(_export, *job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -132,10 +131,6 @@ def export_graphs(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return graphs
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _export(source: Source, graph: Graph, runtime_name: str, precision: Precision, directory: Path) -> None:
