@@ -76,6 +76,8 @@ class Case:
     full: TrainingPlan
     """Of the front and of the ladder."""
     trials: int
+    no_slower: bool
+    """Whether no candidate may be slower than the slowest rung: the space has models ten times as slow."""
     rungs: tuple[Rung, ...]
     design: Callable[[Rung, TaskShape], Architecture]
 
@@ -87,6 +89,7 @@ CASES = {
         search=TrainingPlan(steps=300, batch_size=32),
         full=TrainingPlan(steps=1200, batch_size=32),
         trials=40,
+        no_slower=False,
         rungs=ENCODERS,
         design=encoder,
     ),
@@ -96,6 +99,7 @@ CASES = {
         search=TrainingPlan(steps=400, batch_size=8),
         full=TrainingPlan(steps=1200, batch_size=8),
         trials=40,
+        no_slower=True,
         rungs=DECODERS,
         design=decoder,
     ),
@@ -160,7 +164,7 @@ class Benchmark:
         if not any(device["name"] == DEVICE for device in store.devices()):
             store.put_device(table.device.model_dump(mode="json"))
             store.add_latency_table(DEVICE, table.to_dict())
-        job, _ = submit(store, self.document(), "value")
+        job, _ = submit(store, self.document(table), "value")
         if not job.state.is_final:
             console.print(f"searching: {self.case.trials} candidates, {self.case.search.steps} steps each")
             job = Worker(store, processes=PROCESSES).run_job(job.id)
@@ -170,9 +174,13 @@ class Benchmark:
         console.print(f"job {job.state} ({job.reason}): {len(trials)} on the front, hypervolume {view.hypervolume:.3f}")
         return [Model(f"trial {trial.number}", Architecture.from_dict(trial.architecture)) for trial in trials]
 
-    def document(self) -> dict[str, Any]:
+    def document(self, table: LatencyTable) -> dict[str, Any]:
         """Return the job document: no candidate has more parameters than the largest model of the ladder."""
         most = max(costs_of(model.architecture, self.case.workload).parameters for model in self.designed)
+        limits = [f"parameters <= {most}"]
+        if self.case.no_slower:
+            slowest_ms = max(latency_ms for latency_ms, _ in self.latencies(self.designed, table).values())
+            limits.append(f"latency_ms@{DEVICE} <= {slowest_ms:.3f}")
         return {
             "name": f"value: {self.dataset}",
             "search_space": self.case.space,
@@ -184,7 +192,7 @@ class Benchmark:
             "workload": self.case.workload.model_dump(),
             "devices": [DEVICE],
             "objectives": [self.metric, f"latency_ms@{DEVICE}"],
-            "constraints": [f"parameters <= {most}"],
+            "constraints": limits,
             "budget": {"trials": self.case.trials},
             "sampler": "cost-aware",
             "seed": 0,
@@ -379,7 +387,7 @@ class Benchmark:
             ]
         )
         figure.update_layout(
-            title=f"{self.info.title}: test split, {len(self.seeds)} seeds, equal training",
+            title=f"{self.dataset}: test split, {len(self.seeds)} seeds, equal training",
             xaxis={"title": "measured latency, ms", "type": "log"},
             yaxis={"title": self.metric},
             template="plotly_white",
