@@ -14,18 +14,9 @@ from nas.jobs.fidelity_report import fidelity_of
 from nas.jobs.report import describe_job, describe_trial
 from nas.jobs.view import view_of
 from nas.store.records import JobState, RetrainingKey, RetrainingOutcome
-from nas.store.store import Store
 
 FULL = 40
 REFERENCE = {"point": {"error_rate": 1.0, "parameters": 24000.0}, "ideal": {"error_rate": 0.0, "parameters": 0.0}}
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
 
 
 class Job:

@@ -26,24 +26,12 @@ from nas.jobs.worker import Worker
 from nas.quality.datasets import Dataset, load_dataset
 from nas.search.promotion import Ladder
 from nas.store.records import JobState, RetrainingState, TrialState
-from nas.store.store import Store
 
 TASK = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 12, "batch_size": 8}}
 SMALL = {"task": TASK, "constraints": [], "budget": {"trials": 8}, "promotion": {"rungs": 2, "cohort": 4}}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pocketformer"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_a_job_that_asks_for_it_is_finished_and_what_it_delivers_rebuilds_as_tested(store, cache):

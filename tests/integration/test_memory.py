@@ -11,24 +11,12 @@ from nas.jobs.view import view_of
 from nas.jobs.worker import Worker
 from nas.search.job import JobSpec
 from nas.store.records import JobState, TrialState
-from nas.store.store import Store
 from tests.integration.api_examples import RecordingWorker, job_document
 
 PLAN = {"steps": 3, "batch_size": 8}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pocketformer"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def submitted(store, **changes):

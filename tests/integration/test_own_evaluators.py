@@ -24,7 +24,6 @@ from nas.jobs.report import describe_job, front_of
 from nas.jobs.worker import Worker
 from nas.quality.training import decay_start
 from nas.store.records import JobState, TrialState
-from nas.store.store import Store
 
 FUNCTION = "own_scoring:evaluate"
 SCORING = """
@@ -49,14 +48,6 @@ def folder(tmp_path, monkeypatch):
     (folder / "own_scoring.py").write_text(SCORING)
     monkeypatch.syspath_prepend(folder)  # evaluation processes have the path of their worker
     return folder
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
 
 
 def own_job(function=FUNCTION, metrics=METRICS, steps=3, **changes):

@@ -13,22 +13,10 @@ from nas.jobs.view import view_of
 from nas.jobs.worker import Worker
 from nas.space import SearchSpace
 from nas.store.records import JobState, TrialState
-from nas.store.store import Store
 from nas.workload import Workload
 from tests.integration.api_examples import RecordingWorker, job_document
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def submitted(store, start, **changes):

@@ -8,17 +8,8 @@ from nas.jobs.catalogue import reach_of, submit
 from nas.jobs.context import JobContext
 from nas.jobs.inventory import add_device, add_table
 from nas.space import SearchSpace
-from nas.store.store import Store
 from nas.workload import Workload
 from tests.integration.api_examples import device_document, job_document, latency_table
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
 
 
 def test_a_retry_with_the_same_key_gets_the_first_job_and_another_job_a_conflict(store):

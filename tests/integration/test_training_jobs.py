@@ -20,22 +20,9 @@ from nas.jobs.view import view_of
 from nas.jobs.worker import Worker
 from nas.quality.training import decay_start
 from nas.store.records import JobState, TrialState
-from nas.store.store import Store
 from tests.unit.small_spaces import small_space
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pocketformer"
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def trunks(cache):

@@ -19,17 +19,8 @@ from nas.models import build_model
 from nas.quality.datasets import load_dataset
 from nas.quality.score import evaluate
 from nas.store.records import JobState, TrialState
-from nas.store.store import Store
 from nas.workload import Workload
 from tests.integration.api_examples import job_document
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'nas.db'}")
-    store.migrate()
-    yield store
-    store.close()
 
 
 def queued(store, **changes):
