@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py ranking                               # does short training rank as long training does?
     python benchmarks/quality.py ranking --dataset cmudict --models 12
+    python benchmarks/quality.py ranking --dataset languages --seeds 3 # in the space of trained_space.py
     python benchmarks/quality.py rates --dataset python-docs           # does one base rate suit every width?
     python benchmarks/quality.py loop                                  # what the loop around the model costs
     python benchmarks/quality.py promotion                             # steps saved by promotion, and what it loses
@@ -30,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import trained_space
 from baselines import BASELINES
 from numpy.typing import NDArray
 from rich.console import Console
@@ -69,16 +71,22 @@ console = Console(width=130)
 class Subject:
     """A dataset with the space, lengths and training that it is measured at."""
 
-    space: str
+    space: str | dict[str, Any]
+    """Its name, or the space itself."""
     workload: Workload
     plan: TrainingPlan
     most_parameters: float
+    dataset: str | None = None
+    """Where it is not what the subject is called by."""
 
 
 SUBJECTS = {
     "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 7.5e5),
     "language-identification-subwords": Subject(
         "tiny-encoder", Workload(input_length=32), TrainingPlan(steps=600, batch_size=64), 1.6e5
+    ),
+    "languages": Subject(
+        trained_space.SPACE, trained_space.WORKLOAD, trained_space.PLAN, math.inf, trained_space.DATASET
     ),
     "python-docs": Subject(
         "causal-decoder", Workload(input_length=96, output_length=16), TrainingPlan(steps=120, batch_size=8), 1e6
@@ -100,8 +108,10 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model, short and long")
     given = parser.parse_args()
+    if given.what == "full" and given.dataset not in FULL:
+        parser.error(f"--dataset {given.dataset} is not trained in full: {', '.join(FULL)} are")
     torch.set_num_threads(1)
-    subject, dataset = SUBJECTS[given.dataset], load_dataset(given.dataset)
+    subject, dataset = SUBJECTS[given.dataset], load_dataset(SUBJECTS[given.dataset].dataset or given.dataset)
     plan = subject.plan.model_copy(update=plan_changes(given))
     console.print(f"{dataset.info.title}, {dataset.info.version}, sha256 {dataset.info.sha256[:12]}…")
     console.print(f"{plan}, {subject.workload.key}, torch {torch.__version__}, 1 thread")
@@ -119,7 +129,9 @@ def plan_changes(given: argparse.Namespace) -> dict[str, Any]:
 def space_of(dataset: Dataset, subject: Subject) -> SearchSpace:
     """Return the subject's space for the dataset's vocabulary."""
     shape = TASKS[dataset.info.task].shape(dataset.info, subject.workload)
-    return SearchSpace.bundled(subject.space).for_task(shape)
+    if isinstance(subject.space, str):
+        return SearchSpace.bundled(subject.space).for_task(shape)
+    return SearchSpace.from_document(subject.space).for_task(shape)
 
 
 # Ranking -----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ DEVICE = "this-machine"
 PROCESSES = 2
 PATIENCE_S = 240.0
 ATTEMPTS = 3
+FULL = 3
+"""So many times as long is the training in full, where other steps are asked for."""
 console = Console(width=160)
 
 
@@ -139,8 +141,8 @@ class Judged:
 class Benchmark:
     """One case, and the folder that keeps what is known of it."""
 
-    def __init__(self, dataset: str, seeds: int, folder: Path) -> None:
-        self.case, self.dataset, self.folder, self.seeds = CASES[dataset], dataset, folder, range(1, seeds + 1)
+    def __init__(self, dataset: str, case: Case, seeds: int, folder: Path) -> None:
+        self.case, self.dataset, self.folder, self.seeds = case, dataset, folder, range(1, seeds + 1)
         self.info = load_dataset(dataset).info
         self.metric = self.info.metrics[0]
         self.shape = TASKS[self.info.task].shape(self.info, self.case.workload)
@@ -211,7 +213,7 @@ class Benchmark:
             PROCESSES, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
             futures = [
-                pool.submit(train_in_full, self.dataset, missing[key].architecture.to_dict(), key[1])
+                pool.submit(train_in_full, self.dataset, self.case, missing[key].architecture.to_dict(), key[1])
                 for key in largest_first
             ]
             for future in track(as_completed(futures), "full trainings", len(futures), console=console):
@@ -397,9 +399,9 @@ class Benchmark:
         write_png(figure, path)
 
 
-def train_in_full(dataset: str, document: dict[str, Any], seed: int) -> dict[str, Any]:
+def train_in_full(dataset: str, case: Case, document: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one architecture as all are trained, and score it on validation and test."""
-    case, data = CASES[dataset], load_dataset(dataset)
+    data = load_dataset(dataset)
     architecture = Architecture.from_dict(document)
     result = train(architecture, data, case.full, workload=case.workload, seed=seed)
     test = score_weights(architecture, result.state, data, "test", case.workload)
@@ -434,12 +436,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", choices=tuple(CASES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, help="candidates of the job, in place of the usual ones")
+    parser.add_argument("--steps", type=int, help="of a candidate's training; in full it is three times as many")
     parser.add_argument("--folder", type=Path, help="where to keep what is known (data/value/DATASET unless given)")
     parser.add_argument("--plot", type=Path, help="where to draw quality against latency, as PNG (needs chromium)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     folder = given.folder or Path("data/value") / given.dataset
-    Benchmark(given.dataset, given.seeds, folder).run(given.plot)
+    Benchmark(given.dataset, changed(CASES[given.dataset], given.trials, given.steps), given.seeds, folder).run(
+        given.plot
+    )
+
+
+def changed(case: Case, trials: int | None, steps: int | None) -> Case:
+    """Return the case with another budget, as for trying it out."""
+    if trials is not None:
+        case = replace(case, trials=trials)
+    if steps is not None:
+        plans = {"search": case.search.model_copy(update={"steps": steps})}
+        plans["full"] = case.full.model_copy(update={"steps": FULL * steps})
+        case = replace(case, **plans)
+    return case
 
 
 if __name__ == "__main__":
