@@ -376,14 +376,14 @@ def test_only_profiles_of_other_devices_are_left_out_of_the_examples_that_are_ru
     assert {next(s for s in ANOTHER_DEVICE if s in line) for line in left_out} == set(ANOTHER_DEVICE)
 
 
-def of_a_large_space(line: str) -> bool:
-    """Return whether an example measures a space that takes minutes and has no small stand-in."""
-    return line.startswith("nas device") and "causal-decoder" in line
+def is_long(line: str) -> bool:
+    """Return whether an example measures a space: others do that, and some of these have no small stand-in."""
+    return line.startswith("nas device profile") or (line.startswith("nas device") and "causal-decoder" in line)
 
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(line, marks=[pytest.mark.long] * of_a_large_space(line)) for line in runnable_examples()],
+    [pytest.param(line, marks=[pytest.mark.long] * is_long(line)) for line in runnable_examples()],
 )
 def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
     if "cancel" in line:

@@ -244,6 +244,7 @@ def _wait_for(condition, process: subprocess.Popen[bytes], seconds: float = 120.
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_a_profile_that_was_killed_goes_on_where_it_was(cache, tmp_path):
     script = tmp_path / "profile.py"
     script.write_text(PROFILE)

@@ -54,7 +54,10 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("task", TASKS)
+SLOW_TASKS = {"sequence-to-sequence"}
+
+
+@pytest.mark.parametrize("task", [pytest.param(t, marks=[pytest.mark.long] * (t in SLOW_TASKS)) for t in TASKS])
 def test_a_job_of_another_task_ends_with_models_that_rebuild_as_they_were(store, task):
     job, _ = submit(store, job_document(**TASKS[task], budget={"trials": 2}))
     assert Worker(store, processes=1).run_job(job.id).state is JobState.SUCCEEDED

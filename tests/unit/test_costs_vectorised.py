@@ -27,9 +27,10 @@ def test_every_architecture_of_a_small_space_costs_the_same_in_both_ways(name):
         agrees(space, rng.sample(everything, min(150, len(everything))), workload_of(space, batch))
 
 
-@pytest.mark.parametrize(
-    "name", ["smoke", "tiny-encoder", "text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"]
-)
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("tiny-encoder", "seq2seq", "hat-wmt")]
+
+
+@pytest.mark.parametrize("name", ["smoke", "text-encoder", "causal-decoder", "lite-seq2seq", *LONG])
 def test_random_architectures_of_every_bundled_space_cost_the_same_in_both_ways(name):
     space, rng = SearchSpace.bundled(name), random.Random(1)
     spread = [space.architecture(space.spread(rng, kinds=3)) for _ in range(60)]
