@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from nas.quality.score import evaluate
 from nas.store.records import JobState, TrialState
 from nas.workload import Workload
 from tests.integration.api_examples import job_document
+from tests.integration.processes import descendants, running, until
 
 
 def queued(store, **changes):
@@ -96,26 +96,6 @@ def worker_process(database: Path) -> subprocess.Popen:
     )
 
 
-def until(condition, timeout_s=90.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def children_of(pid: int) -> set[int]:
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.add(int(entry.name))
-    return found
-
-
 @pytest.mark.parametrize("kills", [(2,), pytest.param((2, 5, 7), marks=pytest.mark.long)])
 def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained_twice(store, tmp_path, kills):
     steps = {"steps": 40, "batch_size": 8}
@@ -129,12 +109,12 @@ def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained
     for finished_before_the_kill in kills:
         process = worker_process(database)
         until(lambda n=finished_before_the_kill: store.counts(job.id).complete >= n)
-        children = children_of(process.pid)
+        children = descendants(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         recorded = {t.number: t for t in store.trials(job.id) if t.state.is_final}
         assert store.job(job.id).state is JobState.RUNNING
-        until(lambda pids=children: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)
+        until(lambda pids=children: not running(pids), 10)
         assert len(recorded) >= finished_before_the_kill
     process = worker_process(database)
     until(lambda: store.job(job.id).state.is_final)
