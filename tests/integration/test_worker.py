@@ -108,7 +108,7 @@ def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained
     database = tmp_path / "nas.db"
     for finished_before_the_kill in kills:
         process = worker_process(database)
-        until(lambda n=finished_before_the_kill: store.counts(job.id).complete >= n)
+        until(lambda n=finished_before_the_kill: store.counts(job.id).complete >= n, 90)
         children = descendants(process.pid)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -117,7 +117,7 @@ def test_a_worker_killed_in_mid_job_is_taken_over_and_nothing_is_lost_or_trained
         until(lambda pids=children: not running(pids), 10)
         assert len(recorded) >= finished_before_the_kill
     process = worker_process(database)
-    until(lambda: store.job(job.id).state.is_final)
+    until(lambda: store.job(job.id).state.is_final, 90)
     process.terminate()
     process.wait(timeout=20)
     assert store.job(job.id).state is JobState.SUCCEEDED
