@@ -27,8 +27,8 @@ NEEDS_TORCH = {"executorch", "torch"}
 
 SLOW = {"executorch"}
 """Runtimes that take seconds to export a graph: fewer graphs, in which each kind, type and method still occurs; and
-only every fourth of these where time is short."""
-SHORT = 4
+only every eighth of these where time is short."""
+SHORT = 8
 
 DEVICE = """
 import importlib.util, json, sys, time

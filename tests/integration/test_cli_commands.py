@@ -229,7 +229,10 @@ def test_a_job_that_is_not_there_exits_with_1(folder: Path) -> None:
 # One architecture --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("text-encoder", "lite-seq2seq", "hat-wmt")]
+
+
+@pytest.mark.parametrize("name", ["causal-decoder", "seq2seq", *LONG])
 def test_every_bundled_space_is_shown_with_its_choices_and_the_reach_of_every_cost(folder: Path, name: str) -> None:
     shown = _succeed(nas("space", "show", name)).out
     whole = nas("space", "show", name, "--json").json
@@ -280,7 +283,7 @@ def test_an_architecture_alone_is_scored_at_its_longest_input_and_at_others(fold
     assert nas("score", "knee.yaml", "--device", "phone").code == 2
 
 
-@pytest.mark.parametrize("weights", [(), ("--weights", "knee.safetensors")])
+@pytest.mark.parametrize("weights", [pytest.param((), marks=pytest.mark.long), ("--weights", "knee.safetensors")])
 def test_a_model_rebuilt_from_its_file_is_the_recorded_one(folder: Path, weights: tuple[str, ...]) -> None:
     run = nas("score", "knee.yaml", "--verify", *weights, "--json")
     *exact, latency = run.json["rows"]
@@ -377,8 +380,10 @@ def test_only_profiles_of_other_devices_are_left_out_of_the_examples_that_are_ru
 
 
 def is_long(line: str) -> bool:
-    """Return whether an example measures a space: others do that, and some of these have no small stand-in."""
-    return line.startswith("nas device profile") or (line.startswith("nas device") and "causal-decoder" in line)
+    """Return whether an example measures: other tests do that, and some of these have no small stand-in."""
+    return line.startswith(("nas device profile", "nas device verify")) or (
+        line.startswith("nas score") and "--verify" in line
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_the_same_table_twice_differs_in_nothing(folder: Folder, tmp_path: Path)
     assert "1.000 × as long" in folder.device("compare", "board:1", "board:2", database=twice).out
 
 
+@pytest.mark.long
 @pytest.mark.timeout(PROFILE_S)
 def test_a_verification_says_how_good_three_predictions_are(folder: Folder) -> None:
     run = folder.device("verify", "board", *AT_WORK, "--models", 3, "--patience", 5, "--json")

@@ -148,6 +148,7 @@ def test_scores_on_every_rung_are_recalled_and_nothing_is_trained(store, cache):
     assert not list((cache / "trunks").glob("*"))
 
 
+@pytest.mark.long
 def test_a_candidate_that_was_stopped_is_trained_on_by_a_job_that_promotes_it(store):
     stopping = submitted(store, **PROMOTED)
     Worker(store, processes=1).run_job(stopping.id)

@@ -60,7 +60,10 @@ def test_the_reach_under_limits_is_what_enumeration_finds(listed):
     assert met > 10
 
 
-@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("seq2seq", "lite-seq2seq", "hat-wmt")]
+
+
+@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", *LONG])
 def test_no_sample_of_a_large_space_lies_outside_the_reach(name):
     import numpy as np  # noqa: PLC0415
 

@@ -67,7 +67,14 @@ def test_the_extremes_are_those_of_all_architectures_within_a_percent(name, seed
         assert -CLOSE < beyond < 1e-9
 
 
-@pytest.mark.parametrize("name", ["text-encoder", "causal-decoder", "lite-seq2seq"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "causal-decoder",
+        pytest.param("text-encoder", marks=pytest.mark.long),
+        pytest.param("lite-seq2seq", marks=pytest.mark.long),
+    ],
+)
 def test_no_random_architecture_of_a_large_space_lies_beyond_its_extremes(name):
     space = SearchSpace.bundled(name)
     predictor = LatencyPredictor(a_table(space, 0))

@@ -41,7 +41,9 @@ def test_predictions_at_once_are_those_one_by_one(name, batch):
     refuse_difference(space, predictor, drawn)
 
 
-@pytest.mark.parametrize("name", SMALL_SPACES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n == "small-encoder-decoder")) for n in SMALL_SPACES]
+)
 def test_every_architecture_of_a_small_space_is_predicted_alike(name):
     space = small_space(name)
     predictor = LatencyPredictor(made_up_table(space))

@@ -159,7 +159,7 @@ def test_one_seed_gives_one_search_whatever_ends_first(sampler, parallel):
     assert other.record != first.record
 
 
-@pytest.mark.parametrize("sampler", EACH_SAMPLER)
+@pytest.mark.parametrize("sampler", ["cost-aware", "tpe", "nsga2"])
 def test_a_search_stopped_anywhere_goes_on_as_if_undisturbed(sampler):
     whole = Search("text-encoder", sampler, 2)
     whole.run(26)
