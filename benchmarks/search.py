@@ -1,5 +1,6 @@
 """How well the samplers spend evaluations, and what an ask costs.
 
+    python benchmarks/search.py --data ../shared/data             # all of these, in hours: Optuna's GP is slow
     python benchmarks/search.py hwgpt --data ../shared/data       # hypervolume after 25, 50, 100, 200 evaluations
     python benchmarks/search.py flexibert --data ../shared/data   # evaluations until 95 % of a pool's hypervolume
     python benchmarks/search.py languages                         # a space of ours, each architecture trained once
@@ -101,11 +102,12 @@ class Run:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    commands = parser.add_subparsers(dest="what", required=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where the tables of others are")
+    commands = parser.add_subparsers(dest="what")
     for name in ("hwgpt", "flexibert", "languages"):
         command = commands.add_parser(name)
         if name != "languages":
-            command.add_argument("--data", type=Path, default=Path("../shared/data"))
+            command.add_argument("--data", type=Path, default=argparse.SUPPRESS)
         command.add_argument("--seeds", type=int, default=10)
         command.add_argument("--slow-seeds", type=int, default=SLOW_SEEDS, help=f"of {', '.join(SLOW)}")
         command.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
@@ -128,7 +130,8 @@ def main() -> None:
     given = parser.parse_args()
     benchmarks = {"hwgpt": run_hwgpt, "flexibert": run_flexibert, "languages": run_languages}
     benchmarks |= {"workers": run_workers, "ask": run_ask}
-    benchmarks[given.what](given)
+    for what in [given.what] if given.what else benchmarks:
+        benchmarks[what](given if given.what else parser.parse_args(["--data", str(given.data), what]))
 
 
 def seeds_of(sampler: str, given: argparse.Namespace) -> range:
