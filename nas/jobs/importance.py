@@ -20,8 +20,9 @@ LEAST_WITHIN = 100
 """Fewer candidates that keep the limits say nothing of a choice."""
 LEAST_TRIALS = 10
 """Fewer evaluations say nothing of the quality."""
-MOST_TRIALS = 1_000
-"""Of more, those of the highest numbers are learnt from: a fit takes time in proportion to their cube."""
+MOST_TRIALS = 256
+"""Of more, those of the highest numbers are learnt from, as many as the sampler would: a fit takes memory in proportion
+to their square times the choices, and time to their cube."""
 
 
 def importance_of(store: Store, job: JobRecord) -> dict[str, Any]:
