@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
@@ -19,32 +20,28 @@ class Poll:
     job: JobRecord
     etag: str
     held: str | None
+    response: Response
 
-    @property
-    def has_no_news(self) -> bool:
-        """Whether the caller's answer is still the newest."""
-        return self.etag in {tag.strip() for tag in (self.held or "").split(",")}
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that let the caller ask cheaply next time."""
-        return {"ETag": self.etag, "Cache-Control": "no-cache"}
-
-    def not_modified(self) -> Response:
-        """Return the answer to a caller who holds the newest one."""
-        return Response(status_code=304, headers=self.headers)
+    def answer(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | Response:
+        """Return what `make` makes, with the headers that make the next poll cheap, or 304 to who holds it already."""
+        headers = {"ETag": self.etag, "Cache-Control": "no-cache"}
+        if self.etag in {tag.strip() for tag in (self.held or "").split(",")}:
+            return Response(status_code=304, headers=headers)
+        self.response.headers.update(headers)
+        return make()
 
 
 def _poll(
     job_id: str,
     store: StoreDep,
+    response: Response,
     if_none_match: Annotated[
         str | None, Header(description="The ETag of your last answer: 304 when nothing has happened since.")
     ] = None,
 ) -> Poll:
     # The number is read before anything else, so that no answer is older than its ETag says
     sequence = store.last_sequence(job_id)
-    return Poll(store.job(job_id), f'W/"{version_of("pocketformer")}-{sequence}"', if_none_match)
+    return Poll(store.job(job_id), f'W/"{version_of("pocketformer")}-{sequence}"', if_none_match, response)
 
 
 PollDep = Annotated[Poll, Depends(_poll)]

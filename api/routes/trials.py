@@ -36,64 +36,46 @@ _NOT_MODIFIED_OR = NOT_MODIFIED | documented(404, 422)
 def front(
     poll: PollDep,
     store: StoreDep,
-    response: Response,
     objectives: Objectives = None,
     constraint: Constraints = None,
 ) -> dict[str, Any] | Response:
     """Return the front under the job's own objectives and limits, or under any others."""
-    if poll.has_no_news:
-        return poll.not_modified()
-    response.headers.update(poll.headers)
-    return front_of(store, poll.job, _names(objectives), constraint)
+    return poll.answer(lambda: front_of(store, poll.job, _names(objectives), constraint))
 
 
 @router.get("/front/reading", response_model=Reading, responses=_NOT_MODIFIED_OR)
 def reading(
     poll: PollDep,
     store: StoreDep,
-    response: Response,
     objectives: Objectives = None,
     constraint: Constraints = None,
 ) -> dict[str, Any] | Response:
     """Return who is really on that front given what is uncertain, what more of a cost buys, and what to measure."""
-    if poll.has_no_news:
-        return poll.not_modified()
-    response.headers.update(poll.headers)
-    return reading_of(store, poll.job, _names(objectives), constraint)
+    return poll.answer(lambda: reading_of(store, poll.job, _names(objectives), constraint))
 
 
 @router.get("/importance", response_model=Importance, responses=_NOT_MODIFIED_OR)
-def importance(poll: PollDep, store: StoreDep, response: Response) -> dict[str, Any] | Response:
+def importance(poll: PollDep, store: StoreDep) -> dict[str, Any] | Response:
     """Return how much each choice of the space matters to each objective of the job; takes seconds."""
-    if poll.has_no_news:
-        return poll.not_modified()
-    response.headers.update(poll.headers)
-    return importance_of(store, poll.job)
+    return poll.answer(lambda: importance_of(store, poll.job))
 
 
 @router.get("/fidelity", response_model=Fidelity, responses=_NOT_MODIFIED_OR)
-def fidelity(poll: PollDep, store: StoreDep, response: Response) -> dict[str, Any] | Response:
+def fidelity(poll: PollDep, store: StoreDep) -> dict[str, Any] | Response:
     """Return how far the scores of the job's search can be trusted, as trainings in full have shown."""
-    if poll.has_no_news:
-        return poll.not_modified()
-    response.headers.update(poll.headers)
-    return fidelity_of(store, poll.job)
+    return poll.answer(lambda: fidelity_of(store, poll.job))
 
 
 @router.get("/trials", response_model=TrialPage, responses=_NOT_MODIFIED_OR)
 def list_trials(
     poll: PollDep,
     store: StoreDep,
-    response: Response,
     after: Annotated[int, Query(ge=-1, description="The `next_after` of the page before.")] = -1,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     state: Annotated[Literal["running", "complete", "stopped", "skipped", "failed"] | None, Query()] = None,
 ) -> dict[str, Any] | Response:
     """List trials by number."""
-    if poll.has_no_news:
-        return poll.not_modified()
-    response.headers.update(poll.headers)
-    return trials_page(store, poll.job, after, limit, None if state is None else TrialState(state))
+    return poll.answer(lambda: trials_page(store, poll.job, after, limit, None if state is None else TrialState(state)))
 
 
 @router.get("/trials/{number}", response_model=TrialDetail, responses=documented(404, 422))
