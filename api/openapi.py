@@ -20,7 +20,7 @@ from nas.export.config import Config
 from nas.latency.device import Device
 from nas.latency.table import LatencyTable
 from nas.search.finish import Finish
-from nas.search.job import JobSpec
+from nas.search.job import JobChanges, JobSpec
 from search_spaces import bundled_document
 
 _REF = "#/components/schemas/{model}"
@@ -34,7 +34,7 @@ _QUOTED: dict[type[BaseModel], type[BaseModel]] = {
 """Where an answer passes a document through, the model that the domain checks it by."""
 
 
-_TAKEN = (Device, ScoreRequest, Finish)
+_TAKEN = (Device, ScoreRequest, Finish, JobChanges)
 """Bodies that are read as documents, so that FastAPI does not see their models."""
 
 

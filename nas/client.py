@@ -200,6 +200,27 @@ class Client:
         """Return one job with its progress."""
         return self._get(f"/v1/jobs/{_segment(job_id)}")
 
+    def set_priority(self, job_id: str, priority: int) -> Document:
+        """Have a job taken before those of a lower priority; raise `Conflict` if it has ended."""
+        body = {"priority": priority}
+        return self._send("PATCH", f"/v1/jobs/{_segment(job_id)}", body)
+
+    def pause_job(self, job_id: str) -> Document:
+        """Ask for a job to be paused; raise `Conflict` if it has ended already."""
+        return self._post(f"/v1/jobs/{_segment(job_id)}/pause", None)
+
+    def resume_job(self, job_id: str) -> Document:
+        """Have a paused job go on; raise `Conflict` if it has ended."""
+        return self._post(f"/v1/jobs/{_segment(job_id)}/resume", None)
+
+    def retry_job(self, job_id: str) -> Document:
+        """Have the search of a job that failed or was cancelled go on; raise `Conflict` for another one."""
+        return self._post(f"/v1/jobs/{_segment(job_id)}/retry", None)
+
+    def delete_job(self, job_id: str) -> None:
+        """Delete a job and all that belongs to it; raise `Conflict` if it waits or runs."""
+        self._request("DELETE", f"/v1/jobs/{_segment(job_id)}")
+
     def cancel_job(self, job_id: str) -> Document:
         """Ask a job to stop; raise `Conflict` if it has ended already."""
         return self._post(f"/v1/jobs/{_segment(job_id)}/cancel", None)
@@ -298,11 +319,21 @@ class Client:
         headers: Mapping[str, str] | None = None,
         patience_s: float | None = None,
     ) -> Document:
+        return self._send("POST", path, body, headers, patience_s)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
+    ) -> Document:
         refuse_non_finite(body)
         content = None if body is None else json.dumps(body).encode()
         extra = {"Content-Type": "application/json"} if content is not None else {}
         given = {**extra, **(headers or {})}
-        return _document(self._request("POST", path, content=content, headers=given, patience_s=patience_s))
+        return _document(self._request(method, path, content=content, headers=given, patience_s=patience_s))
 
     def _request(
         self,

@@ -21,6 +21,10 @@ export async function post(path, body) {
   return (await ask(path, { method: "POST", ...sent })).json();
 }
 
+export async function remove(path) {
+  await ask(path, { method: "DELETE" });
+}
+
 /** Returns [answer, event]: `event` is the number of the job's newest event that the answer knows of, or null. */
 export async function getWithEvent(path) {
   const response = await ask(path, {});

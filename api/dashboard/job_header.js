@@ -1,7 +1,8 @@
-// The head of a job's page: what it is, how far it is, what it was asked for, and the way to stop it.
+// The head of a job's page: what it is, how far it is, what it was asked for, and what can be asked of it now.
 
 import { h, setText, show } from "./dom.js";
-import { count, share } from "./format.js";
+import { share } from "./format.js";
+import { JobActions } from "./job_actions.js";
 import { isFinal, progressBar, stateBadge, timeLeft, when } from "./job_parts.js";
 import { describeMetric } from "./metrics.js";
 
@@ -15,42 +16,35 @@ export class JobHeader {
   #figures = h("dl", { class: "job-figures" });
   #asked = h("dl", { class: "job-asked" });
   #title = h("h1", {});
-  #cancel = h("button", { type: "button", class: "danger", hidden: true });
   #keys = new Map();
 
-  /** `cancelled()` cancels the job on the server; what it throws is shown where the person asked for it. */
-  constructor(cancelled) {
-    this.dialog = cancelDialog(cancelled);
-    this.#cancel.textContent = "Cancel job";
-    this.#cancel.addEventListener("click", () => this.dialog.open(this.job));
+  /** `ask(action)` has the server do what a person asks of the job, see `JobActions`. */
+  constructor(ask) {
+    this.actions = new JobActions(ask);
     show(
       this.element,
       h("nav", { "aria-label": "Breadcrumb", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
-      h("div", { class: "job-title" }, this.#title, this.#state, this.#link, this.#cancel),
+      h("div", { class: "job-title" }, this.#title, this.#state, this.#link, this.actions.element),
       this.#about,
       this.#reason,
       h("div", { class: "job-numbers" }, this.#progress, this.#figures),
       this.#asked,
-      this.dialog.element,
+      Object.values(this.actions.dialogs).map((dialog) => dialog.element),
     );
   }
 
   /** Draws the summary of the job; `connection` is "open" or "lost". */
-  draw(job, { connection, cancelling }) {
-    this.job = job;
+  draw(job, { connection }) {
     setText(this.#title, job.name);
-    const stopping = (cancelling || job.cancel_requested) && !isFinal(job);
-    this.#part("state", [job.state, stopping], () =>
-      show(this.#state, stateBadge(job.state, stopping ? "cancelling…" : job.state)),
-    );
+    const state = stateOf(job);
+    this.#part("state", [job.state, state], () => show(this.#state, stateBadge(job.state, state)));
+    this.actions.draw(job);
     setText(this.#link, isFinal(job) ? "" : connection === "lost" ? "connection lost, trying again" : "live");
     this.#link.dataset.state = connection;
-    this.#cancel.hidden = isFinal(job) || stopping;
     this.#part("about", [when(job.created_at).textContent, job.finished_at], () =>
       show(this.#about, aboutOf(job)),
     );
-    const reason =
-      job.reason ?? (job.state === "queued" ? "Waits for a worker. If none runs, start one: nas worker" : "");
+    const reason = job.reason ?? WAITS[job.state] ?? "";
     setText(this.#reason, reason);
     this.#reason.hidden = !reason;
     this.#reason.classList.toggle("is-failure", job.state === "failed");
@@ -67,6 +61,17 @@ export class JobHeader {
     this.#keys.set(name, key);
     draw();
   }
+}
+
+const WAITS = {
+  queued: "Waits for a worker. If none runs, start one: nas worker",
+  paused: "Paused: nothing is trained until somebody resumes it.",
+};
+
+function stateOf(job) {
+  if (isFinal(job)) return job.state;
+  if (job.cancel_requested) return "cancelling…";
+  return job.pause_requested ? "pausing…" : job.state;
 }
 
 function aboutOf(job) {
@@ -156,46 +161,4 @@ function askedOf(job) {
     h("div", {}, h("dt", {}, "Objectives"), h("dd", {}, h("ul", {}, objectives))),
     h("div", {}, h("dt", {}, "Limits"), h("dd", {}, limits.length ? h("ul", {}, limits) : "none")),
   ];
-}
-
-function cancelDialog(cancelled) {
-  const text = h("p", {});
-  const problem = h("p", { class: "dialog-problem", role: "alert" });
-  const keep = h("button", { type: "button", click: () => element.close() }, "Keep it running");
-  const stop = h("button", { type: "button", class: "danger", click: run }, "Cancel the job");
-  const title = h("h2", { id: "cancel-title" }, "Cancel this job?");
-  const element = h(
-    "dialog",
-    { "aria-labelledby": "cancel-title" },
-    title,
-    text,
-    problem,
-    h("p", { class: "buttons" }, keep, stop),
-  );
-  return { element, open };
-
-  function open(job) {
-    text.textContent =
-      `${count(job.progress.evaluated, "evaluated candidate")} and the front stay. Candidates in training are ` +
-      (job.search_ended
-        ? "dropped; what was trained in full stays."
-        : "dropped. A cancelled search can’t be continued.");
-    problem.textContent = "";
-    element.showModal();
-    keep.focus();
-  }
-
-  async function run() {
-    stop.disabled = true;
-    stop.textContent = "Cancelling…";
-    try {
-      await cancelled();
-      element.close();
-    } catch (error) {
-      problem.textContent = error.message;
-    } finally {
-      stop.disabled = false;
-      stop.textContent = "Cancel the job";
-    }
-  }
 }

@@ -1,9 +1,10 @@
 // What is known of one job: its summary, its trials and the front, loaded once and kept up to date by its events.
 // Which trials are on the front is the server's answer; nothing here compares trials.
 
-import { get, getWithEvent, jobPath, post } from "./api.js";
+import { get, getWithEvent, jobPath, post, remove } from "./api.js";
 import { isFinal } from "./job_parts.js";
 import { follow } from "./live.js";
+import { notice } from "./notices.js";
 
 const PAGE = 500;
 const DRAW_EVERY_MS = 150;
@@ -14,8 +15,6 @@ export class JobModel {
   trials = new Map();
   allLoaded = false;
   connection = "open";
-  /** Whether the server was asked to cancel the job and its worker has not ended it yet. */
-  cancelling = false;
   /** The front under the job's own objectives, as trial numbers. */
   jobFront = { numbers: [], knee: null };
   /** How far the scores can be trusted, as the server reports it; null until it has told. */
@@ -44,19 +43,18 @@ export class JobModel {
     this.askFidelity();
   }
 
-  /** Asks the server to train in full what the search has found. */
-  async finish(asked) {
-    const event = await this.#loadFront();
-    this.job = await post(`${this.path}/finish`, asked);
-    if (!isFinal(this.job)) this.#follow(event);
+  /** Has the server do what a person asks: pause, resume, cancel, retry, or finish with `body`. */
+  async ask(action, body) {
+    const event = isFinal(this.job) ? await this.#loadFront() : null;
+    this.job = await post(`${this.path}/${action}`, body);
+    if (event !== null && !isFinal(this.job)) this.#follow(event);
     this.tell();
   }
 
-  /** Asks the server to cancel the job. */
-  async cancel() {
-    this.job = await post(`${this.path}/cancel`);
-    this.cancelling = !isFinal(this.job);
-    this.tell();
+  /** Has the server delete the job. */
+  async delete() {
+    this.stream?.stop();
+    await remove(this.path);
   }
 
   /** What the server has told of metrics: the job's objectives, and the axes that it was asked about. */
@@ -110,8 +108,9 @@ export class JobModel {
       this.job = await get(this.path);
       await this.#loadFront();
       await this.#loadTrials(this.#firstOpen() - 1);
-    } catch {
-      return; // the notice about the lost connection stands; the stream is tried again
+    } catch (error) {
+      if (error.status === 404) this.#gone();
+      return; // else the notice about the lost connection stands; the stream is tried again
     }
     if (isFinal(this.job)) {
       this.stream.stop();
@@ -119,6 +118,12 @@ export class JobModel {
       this.connectionChanged("open");
     }
     this.tell();
+  }
+
+  #gone() {
+    this.stream.stop();
+    this.connectionChanged("open");
+    notice("action", "This job has been deleted. What you see of it is no longer on the server.");
   }
 
   async #loadTrials(after) {

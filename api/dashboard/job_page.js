@@ -37,7 +37,7 @@ class JobPage {
       () => this.draw(),
       (state) => this.#connectionChanged(state),
     );
-    this.header = new JobHeader(() => this.#cancel());
+    this.header = new JobHeader((action) => this.#ask(action));
     this.chart = new FrontChart(
       (number, box) => this.#hover(number, box),
       (number) => this.pick(number),
@@ -56,7 +56,7 @@ class JobPage {
     this.key = h("ul", { class: "chart-key" });
     this.chartNote = h("p", { class: "chart-note", role: "status" }, "Loading trials…");
     this.fidelity = new FidelityPanel(
-      (asked) => this.model.finish(asked),
+      (asked) => this.model.ask("finish", asked),
       (number) => this.pick(number),
     );
     this.tabs = new TrialTabs((rows) => this.#change({ rows }));
@@ -249,9 +249,10 @@ class JobPage {
     else this.card.hide();
   }
 
-  async #cancel() {
-    await this.model.cancel();
-    announce("Cancelling the job");
+  async #ask(action) {
+    if (action !== "delete") return this.model.ask(action);
+    await this.model.delete();
+    location.assign("/");
   }
 
   #connectionChanged(state) {

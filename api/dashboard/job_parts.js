@@ -27,7 +27,7 @@ export function progressBar(job) {
 
 export function timeLeft(job) {
   if (isFinal(job)) return "";
-  if (job.state === "queued") return "–";
+  if (job.state === "queued" || job.state === "paused") return "–";
   const seconds = job.progress.time_left_s;
   return seconds === null || seconds === undefined ? "not known yet" : duration(seconds);
 }

@@ -82,13 +82,12 @@ export function jobsPage(root) {
   }
 
   async function look() {
-    const newest = (await get(`/v1/jobs?limit=${PAGE}`)).jobs;
-    const seen = new Set(newest.map((job) => job.id));
-    const older = [...jobs.values()].filter((job) => !isFinal(job) && !seen.has(job.id));
-    const looked = await Promise.all(older.map((job) => get(jobPath(job.id))));
-    const fresh = new Map(newest.map((job) => [job.id, job])); // new jobs come first
-    for (const job of jobs.values()) if (!fresh.has(job.id)) fresh.set(job.id, job);
-    for (const job of looked) fresh.set(job.id, job);
+    const page = await get(`/v1/jobs?limit=${PAGE}`);
+    const fresh = new Map(page.jobs.map((job) => [job.id, job])); // new jobs come first
+    // A job that the newest page should show and does not has been deleted
+    const oldest = page.next_cursor === null ? -Infinity : Date.parse(page.jobs.at(-1).created_at);
+    const older = [...jobs.values()].filter((job) => !fresh.has(job.id) && Date.parse(job.created_at) <= oldest);
+    for (const job of await Promise.all(older.map(lookedAt))) if (job) fresh.set(job.id, job);
     for (const job of fresh.values()) {
       const old = jobs.get(job.id);
       if (old && old.state !== job.state) announce(`${job.name}: ${job.state}`);
@@ -140,6 +139,17 @@ export function jobsPage(root) {
           ?.querySelector("a")
           .focus();
     }
+  }
+}
+
+/** Returns an older job as it is now, null if it has been deleted; one that has ended is not asked for again. */
+async function lookedAt(job) {
+  if (isFinal(job)) return job;
+  try {
+    return await get(jobPath(job.id));
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
   }
 }
 

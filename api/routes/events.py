@@ -16,7 +16,7 @@ from api.schemas.job import JobSummary
 from api.schemas.problem import documented
 from api.schemas.trial import TrialNews
 from api.services import ServicesDep, StoreDep
-from nas.errors import InvalidInput
+from nas.errors import InvalidInput, NotFound
 from nas.jobs.report import describe_job, describe_trial, progress_of
 from nas.jobs.view import view_of
 from nas.store.records import EventRecord
@@ -78,7 +78,10 @@ async def follow_job(
         if batch.ended:
             return
         newest = news.newest  # noted before reading on: what comes after the reading will differ from it
-        batch = await anyio.to_thread.run_sync(_next_batch, services.store, job_id, batch.position)
+        try:
+            batch = await anyio.to_thread.run_sync(_next_batch, services.store, job_id, batch.position)
+        except NotFound:  # deleted meanwhile
+            return
         if not batch.events and not batch.ended and not await news.newer_than(newest):
             return
 

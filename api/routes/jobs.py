@@ -1,4 +1,4 @@
-"""Jobs: submit, list, look, cancel, finish."""
+"""Jobs: submit, list, look, and what people ask of them afterwards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from api.inputs import DocumentDep, IdempotencyKeyDep, refuse_unknown_query, tak
 from api.schemas.job import JobPage, JobSummary
 from api.schemas.problem import documented
 from api.services import ServicesDep, StoreDep
-from nas.jobs.catalogue import finish, submit
+from nas.documents import validate
+from nas.jobs.catalogue import finish, retry, submit
 from nas.jobs.report import describe_job
+from nas.search.job import JobChanges
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_query)])
 
@@ -55,10 +57,45 @@ def look_at_job(job_id: str, store: StoreDep) -> dict[str, Any]:
     return describe_job(store, store.job(job_id))
 
 
+@router.patch(
+    "/{job_id}",
+    response_model=JobSummary,
+    responses=documented(404, 409, 413, 415, 422),
+    openapi_extra=takes("JobChanges"),
+)
+def change_job(job_id: str, document: DocumentDep, store: StoreDep) -> dict[str, Any]:
+    """Change the priority of a job that has not ended: of the jobs that wait, the highest one is taken first."""
+    return describe_job(store, store.set_priority(job_id, validate(JobChanges, document).priority))
+
+
+@router.delete("/{job_id}", status_code=204, responses=documented(404, 409))
+def delete_job(job_id: str, store: StoreDep) -> None:
+    """Delete a job that has ended or is paused, with its trials, events, and weights that no other job has."""
+    store.delete_job(job_id)
+
+
 @router.post("/{job_id}/cancel", response_model=JobSummary, responses=documented(404, 409))
 def cancel_job(job_id: str, store: StoreDep) -> dict[str, Any]:
-    """Cancel a job: a queued one at once, a running one as soon as its worker hears of it."""
+    """Cancel a job: one that waits at once, one that a worker is at as soon as the worker hears of it."""
     return describe_job(store, store.request_cancel(job_id))
+
+
+@router.post("/{job_id}/pause", response_model=JobSummary, responses=documented(404, 409))
+def pause_job(job_id: str, store: StoreDep) -> dict[str, Any]:
+    """Pause a job as `cancel` ends one. What is in training then is trained anew when it goes on."""
+    return describe_job(store, store.request_pause(job_id))
+
+
+@router.post("/{job_id}/resume", response_model=JobSummary, responses=documented(404, 409))
+def resume_job(job_id: str, store: StoreDep) -> dict[str, Any]:
+    """Queue a paused job again; the time it was paused for does not count into its hours."""
+    return describe_job(store, store.resume_job(job_id))
+
+
+@router.post("/{job_id}/retry", response_model=JobSummary, responses=documented(404, 409))
+def retry_job(job_id: str, store: StoreDep) -> dict[str, Any]:
+    """Have the search of a job that failed or was cancelled go on after the trials that it has."""
+    return describe_job(store, retry(store, job_id))
 
 
 @router.post(

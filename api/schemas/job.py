@@ -129,9 +129,11 @@ class JobSummary(Answer):
 
     id: str
     name: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    state: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
     reason: str | None = Field(description="Why it ended: budget spent, space exhausted, cancelled, or an error.")
+    priority: int = Field(description="Of the jobs that wait, one of the highest priority is taken first.")
     cancel_requested: bool = Field(description="Its worker was asked to end it.")
+    pause_requested: bool = Field(description="Its worker was asked to pause it.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -19,6 +19,7 @@ from nas.cli import (
     export,
     fidelity,
     importance,
+    job_control,
     jobs,
     reading,
     score,
@@ -58,6 +59,7 @@ def _options(
 
 for command in (demo, serve, worker, search):
     command.register(app)
+job_control.register(jobs.app)
 fidelity.register(jobs.app)
 reading.register(jobs.app)
 importance.register(jobs.app)

@@ -197,17 +197,6 @@ def watch(job: JobArgument = LATEST, url: UrlOption = DEFAULT_URL, as_json: Json
         _watch(client, job_id_of(client, job), as_json)
 
 
-@app.command("cancel", epilog=example("nas jobs cancel latest"))
-def cancel(job: JobToName, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
-    """Stop a job; what it has found so far stays."""
-    with opened_client(url) as client:
-        found = client.cancel_job(job_id_of(client, job))
-    if as_json:
-        print_json(found)
-    else:
-        print(f"{found['id']} {found['state']}" + ("" if found["state"] == "cancelled" else ", cancelling"))
-
-
 def _starting_from_study(document: dict[str, Any], storage: str, name: str | None, client: Client) -> dict[str, Any]:
     """Return a job that starts from the front of a study, before what it starts from anyway."""
     from nas.search.start import MOST_ARCHITECTURES

@@ -156,13 +156,17 @@ def _work(worker: Worker, store: Store, job_id: str, stop: threading.Event) -> N
     A server on the same database may have claimed it first: its worker then runs it, and should that one give it
     up, it is run here.
     """
+    from nas.store.records import JobState
+
     told = False
     while not stop.is_set() and not store.job(job_id).state.is_final:
         try:
             worker.run_job(job_id, stop)
         except LeaseLost:
-            if not told and not store.job(job_id).state.is_final:
-                note(f"Another worker runs {job_id}: following it.")
+            state = store.job(job_id).state
+            if not told and not state.is_final:
+                paused = f"{job_id} is paused: it goes on when somebody resumes it."
+                note(paused if state is JobState.PAUSED else f"Another worker runs {job_id}: following it.")
                 told = True
             stop.wait(FOLLOW_S)
 

@@ -24,7 +24,7 @@ from nas.search.finish import Finish
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
 from nas.space import SearchSpace
-from nas.store.records import JobRecord, LatencyTableRecord
+from nas.store.records import JobRecord, JobState, LatencyTableRecord
 from nas.store.store import Store
 from nas.workload import Workload
 from search_spaces import bundled
@@ -49,7 +49,7 @@ def submit(
     info = prepared_info(store, spec.task.dataset)
     name = kept_name(info.name, info.sha256, pin(store, spec.task.dataset))
     store.put_dataset(name, info.version, info.sha256, info.to_dict())
-    return store.add_job(spec.name, resolved, idempotency_key)
+    return store.add_job(spec.name, resolved, idempotency_key, spec.priority)
 
 
 def finish(store: Store, job_id: str, document: Any) -> JobRecord:
@@ -63,6 +63,22 @@ def finish(store: Store, job_id: str, document: Any) -> JobRecord:
     if not counts.complete:
         raise Conflict(f"The job {job_id} has no complete trial: there is nothing to train in full.")
     return store.request_finish(job_id, asked.model_dump(mode="json"))
+
+
+def retry(store: Store, job_id: str) -> JobRecord:
+    """Have the search of a job that failed or was cancelled go on from where it ended.
+
+    Raises `NotFound`, `IllegalMove` for a job in another state, and `Conflict` where its budget has been used up.
+    """
+    job = store.job(job_id)
+    counts = store.counts(job.id)
+    budget = int(job.document["spec"]["budget"]["trials"])
+    if job.state in (JobState.FAILED, JobState.CANCELLED) and counts.evaluated >= budget:
+        raise Conflict(
+            f"The job {job_id} has used up its budget of {budget} trials, {counts.failed} of which failed: submit it "
+            "again, with a larger budget or after mending what made them fail."
+        )
+    return store.retry_job(job_id)
 
 
 def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> dict[str, Any]:

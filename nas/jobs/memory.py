@@ -8,10 +8,12 @@ first, then the oldest. Scores by an evaluator of a person's own are trained ane
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from nas.architecture import Architecture
+from nas.errors import NotFound
 from nas.jobs.context import quality_metrics
 from nas.quality.hardware import Hardware
 from nas.search.evaluation import Evaluation
@@ -61,9 +63,10 @@ class Memory:
             return None
         found = []
         for trial in self._store.scored_trials_of(architecture.id):
-            spec = self._spec_of(trial.job_id)
-            if spec is not None and (evaluation := self._score_of(trial, spec, rung)):
-                found.append((spec.seed != self._spec.seed, trial.started_at, trial.number, evaluation))
+            with suppress(NotFound):  # its job is being deleted
+                spec = self._spec_of(trial.job_id)
+                if spec is not None and (evaluation := self._score_of(trial, spec, rung)):
+                    found.append((spec.seed != self._spec.seed, trial.started_at, trial.number, evaluation))
         return min(found, key=lambda each: each[:3])[3] if found else None
 
     def _spec_of(self, job_id: str) -> JobSpec | None:

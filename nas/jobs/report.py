@@ -24,7 +24,9 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "name": job.name,
         "state": str(job.state),
         "reason": job.reason,
+        "priority": job.priority,
         "cancel_requested": job.cancel_requested,
+        "pause_requested": job.pause_requested,
         "created_at": _text(job.created_at),
         "started_at": _text(job.started_at),
         "finished_at": _text(job.finished_at),
@@ -57,10 +59,9 @@ def progress_of(store: Store, job: JobRecord, view: View | None = None) -> dict[
     """Return how far a job is: counts, front, hypervolume, and the time left in seconds if it can be told."""
     view = view or view_of(store, job)
     counts = store.counts(job.id)
-    evaluated = counts.complete + counts.stopped + counts.failed
     budget = int(job.document["spec"]["budget"]["trials"])
     return {
-        "evaluated": evaluated,
+        "evaluated": counts.evaluated,
         "budget": budget,
         "running": counts.running,
         "failed": counts.failed,
@@ -69,7 +70,7 @@ def progress_of(store: Store, job: JobRecord, view: View | None = None) -> dict[
         "skipped": {"duplicate": counts.duplicate, "over_limit": counts.over_limit},
         "front_size": len(view.front),
         "hypervolume": view.hypervolume,
-        "time_left_s": _time_left_s(job, evaluated, budget),
+        "time_left_s": _time_left_s(job, counts.evaluated, budget),
         "finish": finish_progress(job, view),
     }
 
@@ -80,7 +81,7 @@ def _time_left_s(job: JobRecord, evaluated: int, budget: int) -> float | None:
     searching = job.state is JobState.RUNNING and job.search_ended is None
     if not searching or job.started_at is None or not evaluated:
         return None
-    elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds()
+    elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds() - job.idle_s
     left_s = elapsed_s / evaluated * (budget - evaluated)
     hours = job.document["spec"]["budget"].get("hours")
     if hours is not None:

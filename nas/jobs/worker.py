@@ -27,7 +27,7 @@ from nas.search.loop import SearchLoop
 from nas.search.plateau import Plateau
 from nas.search.promotion import Cohorts, Ladder
 from nas.search.proposer import Proposal, Proposer, RecordedTrial, Verdict
-from nas.store.jobs import finished_reason
+from nas.store.job_rows import finished_reason
 from nas.store.records import (
     JobRecord,
     JobState,
@@ -41,7 +41,8 @@ from nas.store.store import Store
 
 log = logging.getLogger(__name__)
 
-CANCELLED, STOPPED, LOST = "cancelled", "the worker was stopped", "another worker holds the job"
+CANCELLED, PAUSED = "cancelled", "paused"
+STOPPED, LOST = "the worker was stopped", "another worker holds the job"
 
 
 class Worker:
@@ -92,7 +93,7 @@ class Worker:
         """Claim and run this job; return it as it ended. Raises `LeaseLost` if another worker has it."""
         job = self._store.claim_job_by_id(job_id, self.name, self._lease_s)
         if job is None:
-            raise LeaseLost(f"The job {job_id} is held by another worker or has ended.")
+            raise LeaseLost(f"The job {job_id} is held by another worker, is paused or has ended.")
         self._run(job, stop or threading.Event())
         return self._store.job(job_id)
 
@@ -174,7 +175,7 @@ class Worker:
 
         deadline = None
         if spec.budget.hours is not None and job.started_at is not None:
-            deadline = job.started_at.timestamp() + spec.budget.hours * 3600
+            deadline = job.started_at.timestamp() + job.idle_s + spec.budget.hours * 3600
         plateau = Plateau(spec.budget.plateau, context.objectives, context.constraints, reference)
         loop = SearchLoop(proposer, cohorts, submit, recorder, self.processes, lease.stop_reason, deadline, plateau)
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
@@ -189,10 +190,7 @@ class Worker:
 
     def _end_search(self, job: JobRecord, context: JobContext, reason: str) -> JobRecord:
         """Record how the search ended; a job that asks to be finished goes on, and is returned so."""
-        if reason == LOST:
-            raise LeaseLost
-        if reason == STOPPED:
-            self._store.release_job(job.id, job.lease_token)
+        if self._is_interrupted(job, reason):
             return job
         state = JobState.CANCELLED if reason == CANCELLED else JobState.SUCCEEDED
         if state is JobState.SUCCEEDED and not self._store.counts(job.id).complete:
@@ -204,15 +202,25 @@ class Worker:
             return self._store.end_search(job.id, job.lease_token, reason, context.spec.finish.model_dump(mode="json"))
         return self._store.finish_job(job.id, job.lease_token, state, reason)
 
+    def _is_interrupted(self, job: JobRecord, reason: str | None) -> bool:
+        """Return whether a job stopped without having ended, and give it out of hand then. Raises `LeaseLost`."""
+        if reason == LOST:
+            raise LeaseLost
+        if reason == STOPPED:
+            self._store.release_job(job.id, job.lease_token)
+        elif reason == PAUSED:
+            state = self._store.pause_job(job.id, job.lease_token).state
+            log.info(
+                "job %s %s", job.id, "paused" if state is JobState.PAUSED else "goes on: nobody asks to pause it now"
+            )
+        return reason in (STOPPED, PAUSED)
+
     def _finish(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> None:
         """Train in full what the job's plan says, and end the job as its search ended."""
         dataset_of(self._store, job.document)
         finishing = Finishing(self._store, job, context, processes.submit, self.processes, lease.stop_reason)
         stopped = self._check(context, processes, lease) or finishing.run()
-        if stopped == LOST:
-            raise LeaseLost
-        if stopped == STOPPED:
-            self._store.release_job(job.id, job.lease_token)
+        if self._is_interrupted(job, stopped):
             return
         assert job.search_ended is not None
         reason = finished_reason(job.search_ended, stopped or finishing.outcome())
@@ -308,7 +316,7 @@ class _Lease:
 
     def __init__(self, store: Store, job: JobRecord, lease_s: float, stop: threading.Event) -> None:
         self._store, self._job, self._lease_s, self._stop = store, job, lease_s, stop
-        self._reason: str | None = CANCELLED if job.cancel_requested else None
+        self._reason: str | None = _request(job)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease-{job.id}", daemon=True)
 
@@ -333,8 +341,14 @@ class _Lease:
             except StoreUnavailable as error:
                 log.warning("heartbeat of job %s: %s", self._job.id, error)
                 continue
-            if job.cancel_requested:
-                self._reason = CANCELLED
+            self._reason = _request(job)
+
+
+def _request(job: JobRecord) -> str | None:
+    """Return what a person asks for of a job that runs."""
+    if job.cancel_requested:
+        return CANCELLED
+    return PAUSED if job.pause_requested else None
 
 
 def _done(evaluation: Evaluation) -> Future[Evaluation]:

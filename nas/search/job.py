@@ -13,6 +13,7 @@ from nas.quality.evaluators import EvaluatorSpec
 from nas.quality.training import TrainingPlan
 from nas.search.finish import LONGER, Finish
 from nas.search.plateau import PlateauRule
+from nas.search.priority import LEAST, MOST
 from nas.search.promotion import Ladder
 from nas.search.samplers import SAMPLERS
 from nas.search.start import Start
@@ -61,6 +62,7 @@ class Promotion(StrictModel):
 
 
 Names = Annotated[tuple[str, ...], Field(max_length=16)]
+Priority = Annotated[int, Field(ge=LEAST, le=MOST)]
 
 
 class JobSpec(StrictModel):
@@ -82,6 +84,8 @@ class JobSpec(StrictModel):
     """Candidates that come before those of the sampler."""
     memory: bool = True
     """Whether scores that earlier jobs came to in the same way are looked up instead of trained again."""
+    priority: Priority = 0
+    """The higher, the sooner a worker takes the job; `nas jobs priority` changes it later."""
     sampler: str = "cost-aware"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
@@ -120,3 +124,9 @@ class JobSpec(StrictModel):
     def to_document(self) -> dict[str, Any]:
         """Return the document that `from_document` takes, every default written out, as plain JSON values."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+class JobChanges(StrictModel):
+    """What can be changed of a job that was submitted."""
+
+    priority: Priority

@@ -186,10 +186,14 @@ def insert_unless_there(connection: Connection, table: Table, values: dict[str, 
     return connection.execute(statement).first() is not None
 
 
-def lock_until_commit(connection: Connection, number: int) -> None:
-    """Let no other transaction past the same point until this one ends; SQLite's writers are alone anyway."""
+def lock_until_commit(connection: Connection, number: int, *, shared: bool = False) -> None:
+    """Let no other transaction past the same point until this one ends; SQLite's writers are alone anyway.
+
+    Those that ask for the lock shared let each other past.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(text(f"SELECT {lock}(:number)"), {"number": number})
 
 
 class Section:

@@ -9,16 +9,15 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound
+from nas.search.priority import check_priority
 from nas.store.database import Database, Section, insert_unless_there
-from nas.store.events import add_event
+from nas.store.job_rows import add_job_event, changed_job, end_job, job_record
 from nas.store.leases import lease_end, lock_held_job, lock_job
 from nas.store.records import JobRecord, JobState, check_job_move
-from nas.store.retrainings import fail_running_retrainings
 from nas.store.tables import jobs
-from nas.store.trials import fail_running_trials
 from nas.store.values import LARGEST_SEQUENCE, check_limit, mended_text, plain, plain_text, within_range
 
 
@@ -28,7 +27,7 @@ class Jobs(Section):
     # Submission --------------------------------------------------------------------------------------------
 
     def add_job(
-        self, name: str, document: dict[str, Any], idempotency_key: str | None = None
+        self, name: str, document: dict[str, Any], idempotency_key: str | None = None, priority: int = 0
     ) -> tuple[JobRecord, bool]:
         """Queue a job and return it with True; for a key that was used before, the first job with False.
 
@@ -44,85 +43,38 @@ class Jobs(Section):
             "document": document,
             "idempotency_key": idempotency_key,
             "state": JobState.QUEUED,
+            "priority": check_priority(priority),
             "cancel_requested": False,
+            "pause_requested": False,
+            "idle_s": 0.0,
             "lease_token": 0,
         }
         with self._database.write() as connection:
             values["created_at"] = Database.now(connection)
             if insert_unless_there(connection, jobs, values):
                 row = connection.execute(select(jobs).where(jobs.c.id == values["id"])).one()
-                _add_job_event(connection, row)
-                return _record(row), True
+                add_job_event(connection, row)
+                return job_record(row), True
             first = connection.execute(select(jobs).where(jobs.c.idempotency_key == idempotency_key)).one()
         if first.document != document:
             raise Conflict(
                 f"The idempotency key {idempotency_key!r} was used for the job {first.id} with another "
                 "document: take a new key for a new job."
             )
-        return _record(first), False
-
-    def request_cancel(self, job_id: str) -> JobRecord:
-        """Cancel a queued job at once; ask the worker of a running one to end it.
-
-        A job that was to be finished goes back to how its search ended. Raises `NotFound`, and `IllegalMove` when
-        the job has ended.
-        """
-        with self._database.write() as connection:
-            row = lock_job(connection, job_id)
-            if JobState(row.state).is_final:
-                raise IllegalMove(f"The job {job_id} is {row.state}: only one that waits or runs can be cancelled.")
-            if row.state == JobState.RUNNING and row.cancel_requested:
-                return _record(row)
-            changes: dict[str, Any] = {"cancel_requested": True}
-            if row.state == JobState.QUEUED:
-                ended = row.search_ended
-                state = JobState(ended["state"]) if ended else JobState.CANCELLED
-                check_job_move(JobState(row.state), state)
-                changes |= {
-                    "state": state,
-                    "reason": finished_reason(ended, "cancelled") if ended else "cancelled before it started",
-                    "finished_at": Database.now(connection),
-                }
-            row = _changed(connection, job_id, changes)
-            _add_job_event(connection, row)
-            return _record(row)
-
-    def request_finish(self, job_id: str, finish: dict[str, Any]) -> JobRecord:
-        """Queue a job that has ended, so that its architectures are trained in full as `finish` says.
-
-        A job that is at it, or is to be, with the same `finish` stays as it is. Raises `NotFound`, `InvalidInput`,
-        and `IllegalMove` for a job whose search goes on, or that is being finished in another way.
-        """
-        finish = plain(finish, "finish")
-        with self._database.write() as connection:
-            row = lock_job(connection, job_id)
-            state = JobState(row.state)
-            if not state.is_final:
-                if row.search_ended is not None and row.finish == finish:
-                    return _record(row)
-                what = "being finished in another way" if row.search_ended is not None else f"{state}"
-                raise IllegalMove(f"The job {job_id} is {what}: it can be finished when it has ended.")
-            check_job_move(state, JobState.QUEUED)
-            changes = {
-                "state": JobState.QUEUED,
-                "finish": finish,
-                # Jobs of the first release ended without a word about their search
-                "search_ended": row.search_ended or {"state": row.state, "reason": row.reason},
-                "cancel_requested": False,
-                "reason": None,
-                "finished_at": None,
-            }
-            row = _changed(connection, job_id, changes)
-            _add_job_event(connection, row)
-            return _record(row)
+        return job_record(first), False
 
     # Work --------------------------------------------------------------------------------------------------
 
     def claim_job(self, worker: str, lease_s: float) -> JobRecord | None:
-        """Give the oldest job that waits, or whose lease has run out, to `worker`; None when there is none."""
-        oldest = select(jobs).order_by(jobs.c.sequence).limit(1).with_for_update(skip_locked=True)
+        """Give a job that waits, or whose lease has run out, to `worker`; None when there is none.
+
+        Of several it is the oldest among those of the highest priority.
+        """
+        first = (
+            select(jobs).order_by(jobs.c.priority.desc(), jobs.c.sequence).limit(1).with_for_update(skip_locked=True)
+        )
         with self._database.write() as connection:
-            return _claim(connection, oldest, worker, lease_s)
+            return _claim(connection, first, worker, lease_s)
 
     def claim_job_by_id(self, job_id: str, worker: str, lease_s: float) -> JobRecord | None:
         """Give this job to `worker`; None when another one holds it or it has ended. Raises `NotFound`."""
@@ -131,14 +83,14 @@ class Jobs(Section):
             return _claim(connection, select(jobs).where(jobs.c.id == job_id), worker, lease_s)
 
     def heartbeat(self, job_id: str, token: int, lease_s: float) -> JobRecord:
-        """Renew the lease for `lease_s` seconds from now; the record tells whether to cancel.
+        """Renew the lease for `lease_s` seconds from now; the record tells whether to cancel or to pause.
 
         Raises `LeaseLost` when another worker claimed the job or it has ended, and `NotFound`.
         """
         with self._database.write() as connection:
             lock_held_job(connection, job_id, token)
             end = lease_end(Database.now(connection), lease_s)
-            return _record(_changed(connection, job_id, {"lease_expires_at": end}))
+            return job_record(changed_job(connection, job_id, {"lease_expires_at": end}))
 
     def release_job(self, job_id: str, token: int) -> None:
         """End the lease now: the job goes on with the next worker that claims it. Raises `LeaseLost`."""
@@ -149,7 +101,7 @@ class Jobs(Section):
         reference = plain(reference, "reference")
         with self._database.write() as connection:
             lock_held_job(connection, job_id, token)
-            _changed(connection, job_id, {"reference": reference})
+            changed_job(connection, job_id, {"reference": reference})
 
     def end_search(self, job_id: str, token: int, reason: str, finish: dict[str, Any]) -> JobRecord:
         """Record that the search of a running job succeeded, and that the job goes on to be finished.
@@ -162,9 +114,9 @@ class Jobs(Section):
         }
         with self._database.write() as connection:
             lock_held_job(connection, job_id, token)
-            row = _changed(connection, job_id, changes)
-            _add_job_event(connection, row)
-            return _record(row)
+            row = changed_job(connection, job_id, changes)
+            add_job_event(connection, row)
+            return job_record(row)
 
     def finish_job(self, job_id: str, token: int, state: JobState, reason: str | None) -> JobRecord:
         """End a running job. What still runs of it is failed with it, in the same transaction.
@@ -175,19 +127,7 @@ class Jobs(Section):
             raise IllegalMove(f"A job can't end as {state}.")
         with self._database.write() as connection:
             row = lock_held_job(connection, job_id, token)
-            check_job_move(JobState(row.state), state)
-            fail_running_trials(connection, job_id, f"the job ended ({state}) while this trial was running")
-            fail_running_retrainings(connection, job_id, f"the job ended ({state}) while this was running")
-            changes = {
-                "state": state,
-                "reason": mended_text(reason),
-                "finished_at": Database.now(connection),
-                "lease_expires_at": None,
-                "search_ended": row.search_ended or {"state": state, "reason": mended_text(reason)},
-            }
-            row = _changed(connection, job_id, changes)
-            _add_job_event(connection, row)
-            return _record(row)
+            return job_record(end_job(connection, row, state, reason))
 
     # Reading -----------------------------------------------------------------------------------------------
 
@@ -197,14 +137,14 @@ class Jobs(Section):
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
         if row is None:
             raise NotFound(f"There is no job {job_id!r}.")
-        return _record(row)
+        return job_record(row)
 
     def job_with_key(self, idempotency_key: str) -> JobRecord | None:
         """Return the job that was submitted with this key, if there is one."""
         plain_text(idempotency_key, "idempotency_key")
         with self._database.read() as connection:
             row = connection.execute(select(jobs).where(jobs.c.idempotency_key == idempotency_key)).first()
-        return None if row is None else _record(row)
+        return None if row is None else job_record(row)
 
     def jobs(self, after: str | None = None, limit: int = 50) -> tuple[list[JobRecord], str | None]:
         """Return a page of jobs, newest first, and the cursor of the next page (None on the last).
@@ -217,7 +157,7 @@ class Jobs(Section):
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
         cursor = _cursor(rows[limit - 1].sequence) if len(rows) > limit else None
-        return [_record(row) for row in rows[:limit]], cursor
+        return [job_record(row) for row in rows[:limit]], cursor
 
     def job_counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state."""
@@ -225,11 +165,6 @@ class Jobs(Section):
         with self._database.read() as connection:
             found = {row.state: row.jobs for row in connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
-
-
-def finished_reason(search_ended: dict[str, Any], end: str) -> str:
-    """Return why a job ended whose architectures were to be trained in full: how its search did, and that."""
-    return f"{search_ended['reason'] or search_ended['state']}; finishing it: {end}"
 
 
 def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:
@@ -246,22 +181,14 @@ def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s
         "lease_token": row.lease_token + 1,
         "lease_expires_at": end,
     }
-    row = _changed(connection, row.id, changes)
-    _add_job_event(connection, row)
-    return _record(row)
+    row = changed_job(connection, row.id, changes)
+    add_job_event(connection, row)
+    return job_record(row)
 
 
 def _claimable(now: datetime) -> ColumnElement[bool]:
     expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_expires_at <= now)
     return or_(jobs.c.state == JobState.QUEUED, expired)
-
-
-def _changed(connection: Connection, job_id: str, changes: dict[str, Any]) -> Row[Any]:
-    return connection.execute(update(jobs).where(jobs.c.id == job_id).values(changes).returning(jobs)).one()
-
-
-def _add_job_event(connection: Connection, row: Row[Any]) -> None:
-    add_event(connection, row.id, "job", {"state": row.state, "reason": row.reason})
 
 
 def _cursor(sequence: int) -> str:
@@ -278,8 +205,3 @@ def _sequence_of(cursor: str) -> int:
             "cursor", cursor, "the next_cursor of an earlier page", "leave it out to begin with the newest"
         )
     return int(match[1])
-
-
-def _record(row: Row[Any]) -> JobRecord:
-    fields = {name: value for name, value in row._mapping.items() if name not in ("sequence", "idempotency_key")}
-    return JobRecord(**fields | {"state": JobState(row.state)})

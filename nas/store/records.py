@@ -20,22 +20,24 @@ class JobState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows this state, unless a person asks for the job to be finished."""
+        """Whether nothing follows this state, unless a person asks for the job to be finished or tried again."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
-    # Queued → succeeded, failed: a search that has ended so was to be finished, and no longer is.
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED}),
+    # Queued, paused → succeeded, failed: a search that has ended so was to be finished, and no longer is.
+    JobState.QUEUED: frozenset(set(JobState) - {JobState.QUEUED}),
+    JobState.PAUSED: frozenset(set(JobState) - {JobState.PAUSED, JobState.RUNNING}),
     # running → running: another worker took a job whose lease had run out.
-    JobState.RUNNING: frozenset({JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}),
-    # Ended → queued: its architectures are to be trained in full, see `Jobs.request_finish`.
+    JobState.RUNNING: frozenset(set(JobState) - {JobState.QUEUED}),
+    # Ended → queued: to be tried again, or its architectures to be trained in full, see `JobControl`.
     JobState.SUCCEEDED: frozenset({JobState.QUEUED}),
     JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELLED: frozenset({JobState.QUEUED}),
@@ -108,7 +110,14 @@ class JobRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    priority: int
+    """The higher, the sooner it is claimed."""
     cancel_requested: bool
+    pause_requested: bool
+    paused_at: datetime | None
+    """Since when it is paused; None while it is not."""
+    idle_s: float
+    """For how many seconds since `started_at` it was paused, or had ended before it was tried again."""
     lease_owner: str | None
     """The worker that claimed the job last."""
     lease_token: int
@@ -226,6 +235,11 @@ class TrialCounts:
     failed: int
     duplicate: int
     over_limit: int
+
+    @property
+    def evaluated(self) -> int:
+        """How many candidates have been evaluated, whatever came of it."""
+        return self.complete + self.stopped + self.failed
 
 
 class RetrainingState(StrEnum):

@@ -11,13 +11,14 @@ from nas.store.datasets import Datasets
 from nas.store.devices import Devices
 from nas.store.events import Events
 from nas.store.files import Files
+from nas.store.job_control import JobControl
 from nas.store.jobs import Jobs
 from nas.store.retrainings import Retrainings
 from nas.store.search_spaces import SearchSpaces
 from nas.store.trials import Trials
 
 
-class Store(Jobs, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files):
+class Store(Jobs, JobControl, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files):
     """The service's memory on SQLite or PostgreSQL; the same behaviour on both.
 
     One store serves any number of threads; other processes open their own, or use this one after a fork. Every

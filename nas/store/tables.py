@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -141,6 +142,10 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("pause_requested", Boolean, nullable=False, server_default=false()),
+    Column("paused_at", UtcDateTime),
+    Column("idle_s", Float, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
     Column("lease_owner", String),
     Column("lease_token", Integer, nullable=False),
     Column("lease_expires_at", UtcDateTime),
@@ -184,6 +189,7 @@ trials = Table(
     Index(None, "job_id", "state", "number"),
     Index(None, "job_id", "state", "skip_reason"),
     Index(None, "architecture_id"),
+    Index(None, "weights_sha256"),
 )
 
 # A table of its own: in `trials` it would stand behind the large columns, or need the whole table copied.
@@ -212,6 +218,7 @@ retrainings = Table(
     Column("duration_s", Float, nullable=False),
     Column("training", Document),
     ForeignKeyConstraint(["job_id", "trial"], ["trials.job_id", "trials.number"]),
+    Index(None, "weights_sha256"),
 )
 
 events = Table(

@@ -16,6 +16,7 @@ from recorded_jobs import DEVICE, LATENCY, RecordedJob, add_device
 
 from nas.architecture import Architecture
 from nas.documents import parse_document
+from nas.errors import NotFound
 from nas.store.records import JobState, RetrainingKey
 
 pytestmark = pytest.mark.browser
@@ -342,6 +343,77 @@ def test_a_job_is_cancelled_only_after_confirmation(page: Page, service: Service
     assert service.store.job(job.id).cancel_requested
     job.finish(JobState.CANCELLED, "cancelled on request")
     expect(page.get_by_role("main")).to_contain_text("cancelled on request")
+
+
+def test_a_job_is_paused_resumed_and_tried_again_from_its_page(page: Page, service: Service) -> None:
+    job = RecordedJob.queued(service.store, name="to be paused")
+    main = page.get_by_role("main")
+    page.goto(f"/jobs/{job.id}")
+    main.get_by_role("button", name="Pause").click()
+    expect(main.locator(".job-state")).to_have_text("paused")
+    expect(main).to_contain_text("nothing is trained until somebody resumes it")
+    assert service.store.job(job.id).state is JobState.PAUSED
+    main.get_by_role("button", name="Resume").click()
+    expect(main.locator(".job-state")).to_have_text("queued")
+    service.store.request_cancel(job.id)
+    expect(main.locator(".job-state")).to_have_text("cancelled")
+    main.get_by_role("button", name="Try again").click()
+    expect(main.locator(".job-state")).to_have_text("queued")
+    service.store.request_pause(job.id)  # heard of: the page follows the job again
+    expect(main.locator(".job-state")).to_have_text("paused")
+
+
+def test_a_running_job_is_asked_to_pause_and_may_go_on(page: Page, service: Service) -> None:
+    job = RecordedJob(service.store, name="runs")
+    main = JobWindow(page, job.id).open().page.get_by_role("main")
+    main.get_by_role("button", name="Pause").click()
+    expect(main.locator(".job-state")).to_have_text("pausing…")
+    main.get_by_role("button", name="Resume").click()
+    expect(main.locator(".job-state")).to_have_text("running")
+    assert not service.store.job(job.id).pause_requested
+
+
+def test_what_cannot_be_done_any_more_is_said(page: Page, service: Service, watch: Watch) -> None:
+    watch.expected += ["409", "net::ERR_FAILED"]
+    job = RecordedJob.queued(service.store, name="over")
+    page.route("**/events*", lambda route: route.abort())  # so that the page does not hear of the end
+    page.goto(f"/jobs/{job.id}")
+    pause = page.get_by_role("button", name="Pause")
+    pause.wait_for()
+    service.store.request_cancel(job.id)
+    pause.click()
+    expect(page.get_by_role("alert").filter(has_text="is cancelled: only one")).to_be_visible()
+    expect(pause).to_be_enabled()
+
+
+def test_a_job_is_deleted_only_after_confirmation_and_leaves_the_list(page: Page, service: Service) -> None:
+    job = RecordedJob(service.store, name="to be deleted")
+    job.complete(0.5)
+    job.finish()
+    JobWindow(page, job.id).open()
+    page.get_by_role("button", name="Delete job").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("1 evaluated candidate")
+    dialog.get_by_role("button", name="Keep it").click()
+    assert service.store.job(job.id).state is JobState.SUCCEEDED
+    page.get_by_role("button", name="Delete job").click()
+    dialog.get_by_role("button", name="Delete the job").click()
+    page.wait_for_url("**/")
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(page.get_by_role("link", name="to be deleted")).to_have_count(0)
+    with pytest.raises(NotFound):
+        service.store.job(job.id)
+
+
+def test_a_page_whose_job_is_deleted_elsewhere_says_so(page: Page, service: Service, watch: Watch) -> None:
+    watch.expected.append("404")
+    job = RecordedJob.queued(service.store, name="gone")
+    page.goto(f"/jobs/{job.id}")
+    expect(page.get_by_role("status").filter(has_text="live")).to_be_visible()
+    service.store.request_pause(job.id)
+    expect(page.locator(".job-state")).to_have_text("paused")
+    service.store.delete_job(job.id)
+    expect(page.get_by_role("alert")).to_contain_text("This job has been deleted.")
 
 
 def test_a_job_that_waits_says_what_it_waits_for(page: Page, service: Service) -> None:

@@ -48,6 +48,18 @@ def test_a_running_job_is_kept_up_to_date_without_reload(page: Page, service: Se
     expect(row_of(page, "comes later")).to_contain_text("queued")
 
 
+def test_a_job_that_is_deleted_leaves_the_list_without_reload(page: Page, service: Service) -> None:
+    kept, gone = (RecordedJob.queued(service.store, name=name) for name in ("stays", "leaves"))
+    page.goto("/")
+    expect(row_of(page, "leaves")).to_be_visible()
+    for job in (kept, gone):
+        service.store.request_pause(job.id)
+    expect(row_of(page, "leaves")).to_contain_text("paused")
+    service.store.delete_job(gone.id)
+    expect(row_of(page, "leaves")).to_have_count(0)
+    expect(row_of(page, "stays")).to_be_visible()
+
+
 def test_older_jobs_are_loaded_on_demand(page: Page, service: Service) -> None:
     document = service.store.job(RecordedJob.queued(service.store, name="oldest of many").id).document
     for index in range(31):

@@ -160,6 +160,7 @@ class JobContract:
         assert store.job_counts() == {
             JobState.QUEUED: 1,
             JobState.RUNNING: 1,
+            JobState.PAUSED: 0,
             JobState.SUCCEEDED: 0,
             JobState.FAILED: 0,
             JobState.CANCELLED: 1,
@@ -297,7 +298,7 @@ class EndingContract:
     def test_a_finished_job_cannot_be_cancelled(self, store: Store) -> None:
         job = running_job(store)
         store.finish_job(job.id, 1, JobState.SUCCEEDED, None)
-        with pytest.raises(IllegalMove, match="succeeded: only one that waits or runs can be cancelled"):
+        with pytest.raises(IllegalMove, match="succeeded: only one that has not ended can be cancelled"):
             store.request_cancel(job.id)
 
     def test_trials_that_still_run_fail_with_their_job(self, store: Store) -> None:

@@ -1,7 +1,12 @@
 """The contract of the store, on SQLite and on PostgreSQL (the `store` fixture gives each in turn)."""
 
+from control_contract import ControlContract
 from store_contract import StoreContract
 
 
 class TestStore(StoreContract):
+    pass
+
+
+class TestControl(ControlContract):
     pass

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import delete
 from store_contract import DOCUMENT, complete, failed, new_trial, skipped
 
 from nas.errors import Conflict, IllegalMove, InvalidInput, LeaseLost, NotFound
+from nas.store.database import Database
 from nas.store.records import (
     JOB_MOVES,
     TRIAL_MOVES,
@@ -25,6 +24,7 @@ from nas.store.records import (
     check_trial_move,
 )
 from nas.store.store import Store
+from nas.store.tables import metadata
 
 
 @pytest.mark.parametrize("old", JobState)
@@ -33,11 +33,16 @@ def test_a_job_makes_the_moves_of_its_table_and_no_other(old: JobState, new: Job
     allowed = {
         ("queued", "running"),
         ("queued", "cancelled"),
+        ("queued", "paused"),
+        ("running", "paused"),
+        ("paused", "queued"),
+        ("paused", "cancelled"),
+        *(("paused", ended) for ended in ("succeeded", "failed")),  # was to be finished, and is no longer
         ("running", "running"),
         ("running", "succeeded"),
         ("running", "failed"),
         ("running", "cancelled"),
-        *((ended, "queued") for ended in ("succeeded", "failed", "cancelled")),  # to be finished
+        *((ended, "queued") for ended in ("succeeded", "failed", "cancelled")),  # to be finished or retried
         *(("queued", ended) for ended in ("succeeded", "failed")),  # and no longer
     }
     if (old, new) in allowed:
@@ -114,29 +119,49 @@ TOKENS = st.integers(0, 3)
 NUMBERS = st.integers(0, 2)
 
 
+def new_job() -> dict[str, Any]:
+    """What is expected of a job that was just submitted."""
+    return {
+        "state": JobState.QUEUED,
+        "token": 0,
+        "held": False,
+        "cancel": False,
+        "pause": False,
+        "priority": 0,
+        "trials": {},
+        "search": None,
+    }
+
+
 class JobsAndTrials(RuleBasedStateMachine):
     """Two jobs, any token, any order; `self.expected` is what must have happened."""
 
-    template: Path
+    store: Store
+    database: Database
 
     @initialize()
-    def open(self) -> None:
-        self.directory = tempfile.mkdtemp()
-        shutil.copy(self.template, f"{self.directory}/store.db")
-        self.store = Store.open(f"sqlite:///{self.directory}/store.db")
+    def begin(self) -> None:
+        with self.database.write() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
         self.ids = [self.store.add_job(f"job-{n}", DOCUMENT)[0].id for n in range(2)]
-        self.expected = [
-            {"state": JobState.QUEUED, "token": 0, "held": False, "flag": False, "trials": {}, "search": None}
-            for _ in self.ids
-        ]
-        self.events = 2
-
-    def teardown(self) -> None:
-        self.store.close()
-        shutil.rmtree(self.directory)
+        self.expected = [new_job() for _ in self.ids]
+        self.events = [1, 1]
 
     def may_write(self, job: dict[str, Any], token: int) -> bool:
         return bool(job["state"] is JobState.RUNNING and job["token"] == token)
+
+    def is_held(self, job: dict[str, Any]) -> bool:
+        return bool(job["state"] is JobState.RUNNING and job["held"])
+
+    def end(self, n: int, state: JobState) -> None:
+        job = self.expected[n]
+        job |= {"state": state, "search": job["search"] or state, "pause": False}
+        for number, trial in job["trials"].items():
+            if trial is TrialState.RUNNING:
+                job["trials"][number] = TrialState.FAILED
+                self.events[n] += 1
+        self.events[n] += 1
 
     def expect(self, error: type[Exception] | None, action: Any) -> Any:
         if error is None:
@@ -154,11 +179,12 @@ class JobsAndTrials(RuleBasedStateMachine):
             for n, job in enumerate(self.expected)
             if job["state"] is JobState.QUEUED or (job["state"] is JobState.RUNNING and not job["held"])
         ]
+        free.sort(key=lambda n: -self.expected[n]["priority"])  # stable: of equals the oldest
         assert (claimed and claimed.id) == (self.ids[free[0]] if free else None)
         if free:
             job = self.expected[free[0]]
             job |= {"state": JobState.RUNNING, "token": job["token"] + 1, "held": lease_s > 0}
-            self.events += 1
+            self.events[free[0]] += 1
 
     @rule(n=JOBS, token=TOKENS, lease_s=st.sampled_from([0, 3600]))
     def heartbeat(self, n: int, token: int, lease_s: float) -> None:
@@ -172,11 +198,73 @@ class JobsAndTrials(RuleBasedStateMachine):
     def cancel(self, n: int) -> None:
         job = self.expected[n]
         self.expect(IllegalMove if job["state"].is_final else None, lambda: self.store.request_cancel(self.ids[n]))
-        if not job["state"].is_final:
-            self.events += not job["flag"]
-            job["flag"] = True
-            if job["state"] is JobState.QUEUED:
-                job["state"] = job["search"] or JobState.CANCELLED
+        if job["state"].is_final:
+            return
+        if self.is_held(job):
+            self.events[n] += not job["cancel"]
+        else:
+            self.end(n, job["search"] or JobState.CANCELLED)
+        job |= {"cancel": True, "pause": False}
+
+    @rule(n=JOBS)
+    def pause(self, n: int) -> None:
+        job = self.expected[n]
+        allowed = not (job["state"].is_final or job["cancel"])
+        self.expect(None if allowed else IllegalMove, lambda: self.store.request_pause(self.ids[n]))
+        if allowed and job["state"] is not JobState.PAUSED and not job["pause"]:
+            job |= {"pause": True} if self.is_held(job) else {"state": JobState.PAUSED}
+            self.events[n] += 1
+
+    @rule(n=JOBS, token=TOKENS)
+    def pause_job(self, n: int, token: int) -> None:
+        job = self.expected[n]
+        allowed = self.may_write(job, token)
+        self.expect(None if allowed else LeaseLost, lambda: self.store.pause_job(self.ids[n], token))
+        if allowed and job["pause"]:
+            job |= {"state": JobState.PAUSED, "pause": False}
+            self.events[n] += 1
+        elif allowed:
+            job["held"] = False
+
+    @rule(n=JOBS)
+    def resume(self, n: int) -> None:
+        job = self.expected[n]
+        self.expect(IllegalMove if job["state"].is_final else None, lambda: self.store.resume_job(self.ids[n]))
+        if job["state"] is JobState.PAUSED:
+            job["state"] = JobState.QUEUED
+            self.events[n] += 1
+        elif not job["state"].is_final and job["pause"]:
+            job["pause"] = False
+            self.events[n] += 1
+
+    @rule(n=JOBS)
+    def retry(self, n: int) -> None:
+        job = self.expected[n]
+        allowed = job["state"] in (JobState.FAILED, JobState.CANCELLED)
+        self.expect(None if allowed else IllegalMove, lambda: self.store.retry_job(self.ids[n]))
+        if allowed:
+            job |= {"state": JobState.QUEUED, "search": None, "cancel": False}
+            self.events[n] += 1
+
+    @rule(n=JOBS, priority=st.sampled_from([-1, 0, 1]))
+    def set_priority(self, n: int, priority: int) -> None:
+        job = self.expected[n]
+        ended = job["state"].is_final
+        self.expect(IllegalMove if ended else None, lambda: self.store.set_priority(self.ids[n], priority))
+        if not ended:
+            self.events[n] += job["priority"] != priority
+            job["priority"] = priority
+
+    @rule(n=JOBS)
+    def delete(self, n: int) -> None:
+        job = self.expected[n]
+        allowed = job["state"].is_final or job["state"] is JobState.PAUSED
+        self.expect(None if allowed else IllegalMove, lambda: self.store.delete_job(self.ids[n]))
+        if allowed:  # in its place comes a new one, which is the youngest then
+            del self.ids[n], self.expected[n], self.events[n]
+            self.ids.append(self.store.add_job("in its place", DOCUMENT)[0].id)
+            self.expected.append(new_job())
+            self.events.append(1)
 
     @rule(n=JOBS)
     def finish(self, n: int) -> None:
@@ -185,8 +273,8 @@ class JobsAndTrials(RuleBasedStateMachine):
         allowed = ended or job["search"] is not None
         self.expect(None if allowed else IllegalMove, lambda: self.store.request_finish(self.ids[n], asked))
         if ended:
-            job |= {"search": job["search"] or job["state"], "state": JobState.QUEUED, "flag": False}
-            self.events += 1
+            job |= {"search": job["search"] or job["state"], "state": JobState.QUEUED, "cancel": False}
+            self.events[n] += 1
 
     @rule(n=JOBS, token=TOKENS, state=st.sampled_from(JobState))
     def finish_job(self, n: int, token: int, state: JobState) -> None:
@@ -194,12 +282,7 @@ class JobsAndTrials(RuleBasedStateMachine):
         error = IllegalMove if not state.is_final else None if self.may_write(job, token) else LeaseLost
         self.expect(error, lambda: self.store.finish_job(self.ids[n], token, state, "reason"))
         if error is None:
-            job |= {"state": state, "search": job["search"] or state}
-            for number, trial in job["trials"].items():
-                if trial is TrialState.RUNNING:
-                    job["trials"][number] = TrialState.FAILED
-                    self.events += 1
-            self.events += 1
+            self.end(n, state)
 
     @rule(n=JOBS, token=TOKENS, number=NUMBERS, skip=st.booleans())
     def add_trial(self, n: int, token: int, number: int, skip: bool) -> None:
@@ -209,7 +292,7 @@ class JobsAndTrials(RuleBasedStateMachine):
         self.expect(error, lambda: self.store.add_trial(self.ids[n], token, new))
         if error is None:
             job["trials"][number] = new.state
-            self.events += 1
+            self.events[n] += 1
 
     @rule(n=JOBS, token=TOKENS, number=NUMBERS, outcome=st.sampled_from([complete(), failed()]))
     def finish_trial(self, n: int, token: int, number: int, outcome: TrialOutcome) -> None:
@@ -224,35 +307,39 @@ class JobsAndTrials(RuleBasedStateMachine):
         self.expect(error, lambda: self.store.finish_trial(self.ids[n], token, number, outcome, b"w"))
         if error is None:
             job["trials"][number] = outcome.state
-            self.events += 1
+            self.events[n] += 1
 
     @invariant()
     def the_store_agrees(self) -> None:
-        if not hasattr(self, "store"):
+        if not hasattr(self, "ids"):
             return
         for job_id, expected in zip(self.ids, self.expected, strict=True):
             job = self.store.job(job_id)
-            assert (job.state, job.lease_token, job.cancel_requested) == (
+            assert (job.state, job.lease_token, job.priority) == (
                 expected["state"],
                 expected["token"],
-                expected["flag"],
+                expected["priority"],
             )
+            assert (job.cancel_requested, job.pause_requested) == (expected["cancel"], expected["pause"])
             assert (job.finished_at is not None) == job.state.is_final
+            assert (job.paused_at is not None) == (job.state is JobState.PAUSED)
             trials = self.store.trial_summaries(job_id)
             assert {trial.number: trial.state for trial in trials} == expected["trials"]
             assert all((trial.finished_at is not None) == trial.state.is_final for trial in trials)
-        assert len(self.store.events_after(None, 0)) == self.events
+        assert [len(self.store.events_after(job_id, 0)) for job_id in self.ids] == self.events
 
 
-def test_any_order_of_calls_leaves_only_legal_states(empty_sqlite_store: Path) -> None:
-    machine = type("JobsAndTrialsHere", (JobsAndTrials,), {"template": empty_sqlite_store})
+def test_any_order_of_calls_leaves_only_legal_states(store: Store, store_url: str) -> None:
+    database = Database(store_url)
+    machine = type("JobsAndTrialsHere", (JobsAndTrials,), {"store": store, "database": database})
     run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=20,
-            stateful_step_count=25,
+            stateful_step_count=30,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+    database.close()

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: submit, list, look, cancel."""
+"""Jobs over HTTP: submit, list, look, and what is asked of them afterwards."""
 
 from __future__ import annotations
 
@@ -101,3 +101,79 @@ def test_a_running_job_is_asked_to_stop(service: Service) -> None:
     answer = service.client.post(f"{job['links']['self']}/cancel")
     assert answer.json()["state"] == "running"
     assert service.store.job(job["id"]).cancel_requested
+
+
+def test_a_job_is_paused_and_resumed(service: Service) -> None:
+    job = service.client.post("/v1/jobs", json=job_document()).json()
+    path = job["links"]["self"]
+    paused = service.client.post(f"{path}/pause")
+    assert (paused.status_code, paused.json()["state"]) == (200, "paused")
+    assert service.client.post(f"{path}/pause").json() == paused.json()
+    assert service.client.get(path).json() == paused.json()
+    resumed = service.client.post(f"{path}/resume")
+    assert (resumed.status_code, resumed.json()["state"]) == (200, "queued")
+    service.client.post(f"{path}/cancel")
+    for action in ("pause", "resume"):
+        refused = service.client.post(f"{path}/{action}")
+        assert refused.status_code == 409
+        assert "cancelled" in refused.json()["detail"]
+
+
+def test_a_running_job_is_asked_to_pause(service: Service) -> None:
+    job = service.client.post("/v1/jobs", json=job_document()).json()
+    assert service.store.claim_job_by_id(job["id"], "test", 600)
+    answer = service.client.post(f"{job['links']['self']}/pause").json()
+    assert (answer["state"], answer["pause_requested"]) == ("running", True)
+
+
+def test_a_cancelled_job_is_tried_again(service: Service) -> None:
+    job = service.client.post("/v1/jobs", json=job_document()).json()
+    path = job["links"]["self"]
+    assert service.client.post(f"{path}/retry").status_code == 409
+    service.client.post(f"{path}/cancel")
+    again = service.client.post(f"{path}/retry")
+    assert again.status_code == 200
+    assert (again.json()["state"], again.json()["reason"], again.json()["search_ended"]) == ("queued", None, None)
+
+
+def test_the_priority_is_given_with_the_job_and_changed_later(service: Service) -> None:
+    low, high = (service.client.post("/v1/jobs", json=job_document(priority=p)).json() for p in (-3, 99))
+    assert (low["priority"], high["priority"]) == (-3, 99)
+    changed = service.client.patch(low["links"]["self"], json={"priority": 100})
+    assert (changed.status_code, changed.json()["priority"]) == (200, 100)
+    claimed = service.store.claim_job("test", 600)
+    assert claimed is not None
+    assert claimed.id == low["id"]
+
+
+def test_a_change_that_is_none_is_refused_by_field(service: Service) -> None:
+    path = service.client.post("/v1/jobs", json=job_document()).json()["links"]["self"]
+    for body, field in (
+        ({"priority": 101}, "priority"),
+        ({"priority": "5"}, "priority"),
+        ({}, "priority"),
+        ({"priority": 1, "state": "running"}, "state"),
+    ):
+        answer = service.client.patch(path, json=body)
+        assert answer.status_code == 422, body
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert service.client.get(path).json()["priority"] == 0
+    refused = service.client.post("/v1/jobs", json=job_document(priority=-101))
+    assert [error["field"] for error in refused.json()["errors"]] == ["priority"]
+
+
+def test_a_deleted_job_is_gone_and_its_stream_ends(service: Service) -> None:
+    job = service.client.post("/v1/jobs", json=job_document()).json()
+    path = job["links"]["self"]
+    assert service.client.delete(path).status_code == 409
+    service.client.post(f"{path}/pause")
+    with service.client.stream("GET", job["links"]["events"]) as stream:
+        lines = stream.iter_lines()
+        assert any(line.startswith("event: job") for line in lines)
+        deleted = service.client.delete(path)
+        assert (deleted.status_code, deleted.content) == (204, b"")
+        assert not [line for line in lines if line.startswith("event:")]
+    for gone in (path, job["links"]["front"], job["links"]["trials"], job["links"]["events"]):
+        assert service.client.get(gone).status_code == 404
+    assert service.client.delete(path).status_code == 404
+    assert job["id"] not in {each["id"] for each in service.client.get("/v1/jobs").json()["jobs"]}

@@ -22,6 +22,7 @@ from nas.cli.server_process import ServerProcess
 from nas.costs import cost_names, costs_of
 from nas.space import SearchSpace
 from nas.workload import Workload
+from tests.integration.processes import until
 from tests.patience import patiently
 from tests.unit.own_files import reviews
 
@@ -219,8 +220,42 @@ def test_the_same_key_submits_once_and_a_cancelled_job_ends_without_success(fold
     _succeed(nas("jobs", "submit", "job.yaml", "--watch"))  # the newest again is one with a front
 
 
+def test_a_job_is_paused_resumed_retried_and_deleted_by_name(folder: Path) -> None:
+    (folder / "long.yaml").write_text(yaml.safe_dump({**JOB, "name": "long", "budget": {"trials": 500}}))
+    job = nas("jobs", "submit", "long.yaml", "--json").json["id"]
+    assert _succeed(nas("jobs", "priority", job, "--", "-5")).out.endswith("priority -5\n")
+    beyond = nas("jobs", "priority", job, "101")
+    assert (beyond.code, beyond.out) == (2, "")
+    assert "100" in beyond.err
+    assert re.search("pausing|paused", _succeed(nas("jobs", "pause", job)).out)
+    _until(job, "paused")
+    assert _succeed(nas("jobs", "resume", job)).out == f"{job} queued\n"
+    for words in (("retry", job), ("delete", job, "--yes")):
+        refused = nas("jobs", *words)
+        assert (refused.code, refused.out) == (1, ""), words
+        assert re.search("is (queued|running)", refused.err)
+    _ended(job)
+    assert _succeed(nas("jobs", "retry", job)).out == f"{job} queued\n"
+    _ended(job)
+    unasked = nas("jobs", "delete", job)
+    assert (unasked.code, unasked.out) == (2, "")
+    assert "--yes" in unasked.err
+    assert _succeed(nas("jobs", "delete", job, "--yes")).out == f"{job} deleted\n"
+    assert nas("jobs", "show", job).code == 1
+
+
+def _ended(job: str) -> None:
+    _succeed(nas("jobs", "cancel", job))
+    _until(job, "cancelled")
+
+
+def _until(job: str, state: str) -> None:
+    until(lambda: nas("jobs", "show", job, "--json").json["state"] == state)
+
+
 def test_a_job_that_is_not_there_exits_with_1(folder: Path) -> None:
-    for words in (("show",), ("front",), ("trials",), ("config",), ("watch",), ("cancel",)):
+    names = ("show", "front", "trials", "config", "watch", "cancel", "pause", "resume", "retry")
+    for words in (*((name,) for name in names), ("delete", "--yes")):
         run = nas("jobs", *words, "j-00000000000000000000")
         assert (run.code, run.out) == (1, ""), words
         assert "j-00000000000000000000" in run.err
@@ -379,6 +414,9 @@ def test_only_profiles_of_other_devices_are_left_out_of_the_examples_that_are_ru
     assert {next(s for s in ANOTHER_DEVICE if s in line) for line in left_out} == set(ANOTHER_DEVICE)
 
 
+CONTROL = tuple(f"nas jobs {name}" for name in ("cancel", "pause", "resume", "retry", "priority", "delete"))
+
+
 def is_long(line: str) -> bool:
     """Return whether an example measures: other tests do that, and some of these have no small stand-in."""
     return line.startswith(("nas device profile", "nas device verify")) or (
@@ -391,9 +429,11 @@ def is_long(line: str) -> bool:
     [pytest.param(line, marks=[pytest.mark.long] * is_long(line)) for line in runnable_examples()],
 )
 def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
-    if "cancel" in line:
+    if line.startswith(CONTROL):
         (folder / "long.yaml").write_text(yaml.safe_dump({**JOB, "name": "long", "budget": {"trials": 400}}))
-        _succeed(nas("jobs", "submit", "long.yaml"))
+        job = nas("jobs", "submit", "long.yaml", "--json").json["id"]
+        if "retry" in line or "delete" in line:
+            _ended(job)
     elif "jobs finish" in line:
         _succeed(nas("jobs", "submit", "job.yaml", "--watch"))  # so that the newest has ended
     elif "device compare" in line:
@@ -408,5 +448,7 @@ def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
         run = patiently(lambda patience_s: nas(*words, "--patience", patience_s))
     else:
         run = nas(*words, *(("--patience", 5) if words[:2] == ["device", "verify"] else ()))
+    if line.startswith(CONTROL) and "delete" not in line:
+        _ended(job)  # so that it keeps no worker from the jobs of later tests
     measures = " verify " in line or "--verify" in line
     assert run.code == 0 or (measures and run.code == 1 and "error:" not in run.err), run.out + run.err

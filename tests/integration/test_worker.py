@@ -5,21 +5,26 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from nas.architecture import Architecture
+from nas.errors import Conflict
 from nas.export.weights import load_weights
-from nas.jobs.catalogue import submit
+from nas.jobs.catalogue import retry, submit
 from nas.jobs.report import describe_job, front_of
 from nas.jobs.worker import Worker
 from nas.models import build_model
 from nas.quality.datasets import load_dataset
 from nas.quality.score import evaluate
+from nas.store.database import Database
 from nas.store.records import JobState, TrialState
+from nas.store.tables import jobs
 from nas.workload import Workload
-from tests.integration.api_examples import job_document
+from tests.integration.api_examples import RecordingWorker, job_document
 from tests.integration.processes import descendants, running, until
 
 
@@ -140,6 +145,57 @@ def test_a_cancelled_job_stops_and_its_running_trials_are_closed(store):
     assert not thread.is_alive()
     assert store.job(job.id).state is JobState.CANCELLED
     assert store.counts(job.id).running == 0
+
+
+def test_a_paused_job_goes_on_from_where_it_was_with_the_record_of_an_undisturbed_one(store):
+    task = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 40, "batch_size": 8}}
+    undisturbed, job = (queued(store, task=task, budget={"trials": 5}) for _ in range(2))
+    Worker(store, processes=2).run_job(undisturbed.id)
+    for evaluated in (1, 3):
+        thread = threading.Thread(target=Worker(store, processes=2).run_job, args=(job.id,))
+        thread.start()
+        until(lambda n=evaluated: store.job(job.id).state is JobState.RUNNING and store.counts(job.id).complete >= n)
+        store.request_pause(job.id)
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        assert store.job(job.id).state is JobState.PAUSED
+        assert not Worker(store, processes=1).run_once()
+        store.resume_job(job.id)
+    assert Worker(store, processes=2).run_job(job.id).state is JobState.SUCCEEDED
+    assert record(store, job) == record(store, undisturbed)
+
+
+def test_the_hours_of_a_job_do_not_run_while_it_is_paused(store, tmp_path):
+    job = queued(store, budget={"trials": 2, "hours": 1})
+    assert store.claim_job("worker", 0) is not None
+    with Database(
+        f"sqlite:///{tmp_path}/nas.db"
+    ).write() as connection:  # as if it had been paused for the two hours since it began
+        two_hours = timedelta(hours=2)
+        begun = {"started_at": store.job(job.id).started_at - two_hours, "idle_s": two_hours.total_seconds()}
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(begun))
+    assert Worker(store, processes=1).run_job(job.id).reason == "budget spent: 2 candidates evaluated"
+
+
+def test_a_cancelled_search_that_is_retried_goes_on_and_ends_its_budget(store):
+    job = queued(store, budget={"trials": 3})
+    store.request_cancel(job.id)
+    assert not Worker(store, processes=1).run_once()
+    assert retry(store, job.id).state is JobState.QUEUED
+    assert Worker(store, processes=1).run_job(job.id).state is JobState.SUCCEEDED
+    with pytest.raises(Conflict, match="succeeded"):
+        retry(store, job.id)
+
+
+def test_a_failed_search_without_budget_left_is_not_retried_and_says_what_to_do(store):
+    job = queued(store, budget={"trials": 2})
+    recorded = RecordingWorker(store, job)
+    for _ in range(2):
+        recorded.fail(recorded.start(), "the disk is full")
+    store.finish_job(job.id, 1, JobState.FAILED, "no candidate was evaluated: the disk is full")
+    with pytest.raises(Conflict, match="used up its budget of 2 trials, 2 of which failed: submit it again"):
+        retry(store, job.id)
+    assert store.job(job.id).state is JobState.FAILED
 
 
 def test_a_stopped_worker_hands_its_job_to_the_next_at_once(store):

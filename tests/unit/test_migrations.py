@@ -69,7 +69,7 @@ def test_the_comparison_would_notice_a_forgotten_revision(fresh: Store, database
     changed = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.sorted_tables:
         table.to_metadata(changed)
-    changed.tables["jobs"].append_column(Column("priority", Integer))
+    changed.tables["jobs"].append_column(Column("forgotten", Integer))
     changed.tables["trials"].indexes.clear()
     assert len(differences(database, changed)) == 1 + len(metadata.tables["trials"].indexes)
 
