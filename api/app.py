@@ -7,18 +7,35 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import Scope
 
+from api.audited import Audited
+from api.auth import guard
 from api.installed import version_of
 from api.metrics import JobsByState, RequestMetrics
 from api.middleware import Around, BodyLimit, OwnNames
 from api.news import News
 from api.openapi import describe
 from api.problems import handle_problems
-from api.routes import dashboard, datasets, devices, docs, events, health, jobs, score, search_spaces, trials
+from api.rates import Rates
+from api.routes import (
+    dashboard,
+    datasets,
+    devices,
+    docs,
+    events,
+    health,
+    jobs,
+    keys,
+    score,
+    search_spaces,
+    session,
+    trials,
+)
 from api.services import Services
 from api.settings import Settings
+from api.start import prepare
 from nas.jobs.worker import Worker
 from nas.store.store import Store
 
@@ -34,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store.open(settings.database_url)
     metrics = RequestMetrics()
     metrics.registry.register(JobsByState(store.job_counts))
-    services = Services(settings, store, News(store.last_sequence, settings.event_poll_s), metrics)
+    services = Services(settings, store, News(store.last_sequence, settings.event_poll_s), metrics, Rates())
     app = FastAPI(
         title="Pocketformer",
         version=version_of("pocketformer"),
@@ -42,15 +59,19 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(guard)],
         lifespan=_lifespan,
     )
     app.state.services = services
     handle_problems(app)
+    app.add_middleware(Audited, store=store)
     app.add_middleware(BodyLimit, limit_of=_limits(settings))
     if "*" not in settings.allowed_hosts:
         app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
-    for resource in (search_spaces, devices, datasets, score, jobs, events, trials, health, docs, dashboard):
+    for resource in (search_spaces, devices, datasets, score, jobs, events, trials):
+        app.include_router(resource.router)
+    for resource in (keys, session, health, docs, dashboard):
         app.include_router(resource.router)
     app.router.routes += [docs.reference_files(), *dashboard.dashboard_files()]
     describe(app)
@@ -60,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    await anyio.to_thread.run_sync(services.store.migrate)
+    await anyio.to_thread.run_sync(prepare, services.store, services.settings)
     try:
         async with anyio.create_task_group() as beside:
             beside.start_soon(services.news.poll)

@@ -10,13 +10,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.auth import SCHEME, role_needed
 from api.schemas import documents
 from api.schemas.job import JobSummary
-from api.schemas.problem import ProblemDetails
+from api.schemas.keys import SignIn
+from api.schemas.problem import ProblemDetails, documented
 from api.schemas.score import ScoreRequest
 from api.schemas.trial import TrialNews
 from nas.architecture import Architecture
 from nas.export.config import Config
+from nas.jobs.access import KeyRequest
 from nas.latency.device import Device
 from nas.latency.table import LatencyTable
 from nas.search.finish import Finish
@@ -34,7 +37,7 @@ _QUOTED: dict[type[BaseModel], type[BaseModel]] = {
 """Where an answer passes a document through, the model that the domain checks it by."""
 
 
-_TAKEN = (Device, ScoreRequest, Finish, JobChanges)
+_TAKEN = (Device, ScoreRequest, Finish, JobChanges, KeyRequest, SignIn)
 """Bodies that are read as documents, so that FastAPI does not see their models."""
 
 
@@ -77,12 +80,33 @@ def _description(app: FastAPI) -> dict[str, Any]:
         | schemas
         | _schemas((*_QUOTED.values(), *_TAKEN), "validation")
     )
+    _describe_access(description["paths"])
+    description["components"]["securitySchemes"] = {
+        SCHEME: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of this service. On one machine alone, with SQLite, none is asked for.",
+        }
+    }
     for placeholder, model in _QUOTED.items():
         schemas[placeholder.__name__] = {"$ref": _REF.format(model=model.__name__)}
     description["components"]["schemas"] = dict(sorted(schemas.items()))
     schemas[JobSpec.__name__]["examples"] = [_JOB]
     schemas[documents.SearchSpaceDocument.__name__]["examples"] = [bundled_document("smoke")]
     return description
+
+
+def _describe_access(paths: dict[str, Any]) -> None:
+    """Say of every operation whether it asks for a key, and for what kind of one."""
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            role = role_needed(method.upper(), path)
+            if role is None:
+                continue
+            operation["security"] = [{SCHEME: [role.value]}, {}]
+            refusals = documented(401, 403, 429)
+            del refusals["default"]
+            operation["responses"] |= {str(status): refusal for status, refusal in refusals.items()}
 
 
 def _schemas(models: Sequence[type[BaseModel]], mode: Literal["validation", "serialization"]) -> dict[str, Any]:

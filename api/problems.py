@@ -20,13 +20,16 @@ from api.schemas.problem import MEDIA_TYPE, ProblemDetails, WrongField
 from nas.documents import problems_of
 from nas.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     MissingEntry,
     NotFound,
     PocketformerError,
     Problem,
+    QuotaExceeded,
     StoreUnavailable,
     TooLarge,
+    Unauthenticated,
 )
 
 
@@ -58,6 +61,9 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (TooLarge, TOO_LARGE),
     (UnsupportedMediaType, Kind(415, "unsupported-media-type", "The content type is not taken")),
     (InvalidInput, Kind(422, "invalid-input", "The input is not valid")),
+    (Unauthenticated, Kind(401, "unauthenticated", "A key is asked for")),
+    (Forbidden, Kind(403, "forbidden", "The key is not for that")),
+    (QuotaExceeded, Kind(429, "quota-exceeded", "The key has as much as it may have")),
     (NotFound, Kind(404, "not-found", "There is nothing of that name")),
     (Conflict, Kind(409, "conflict", "The request does not fit the present state")),
     (MissingEntry, Kind(422, "missing-entry", "The latency table has no entry for a sub-block")),
@@ -104,7 +110,8 @@ async def _answer(request: Request, error: Exception) -> Response:
         error = InvalidInput(problem for details in error.errors() for problem in problems_of(_named(details)))
     kind = next(kind for error_class, kind in _KINDS if isinstance(error, error_class))
     problems = error.problems if isinstance(error, InvalidInput) else ()
-    return problem_response(request_id_of(request.scope), kind, str(error), problems)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    return problem_response(request_id_of(request.scope), kind, str(error), problems, headers)
 
 
 def _answer_http(request: Request, error: HTTPException) -> Response:

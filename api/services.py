@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from api.metrics import RequestMetrics
 from api.news import News
+from api.rates import Rates
 from api.settings import Settings
 from nas.store.store import Store
 
@@ -21,6 +22,7 @@ class Services:
     store: Store
     news: News
     metrics: RequestMetrics
+    rates: Rates
 
 
 async def services_of(request: Request) -> Services:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nas.addresses import is_loopback
 from nas.documents import MAX_BYTES, problems_of
 from nas.errors import InvalidInput
 from nas.quality.evaluators import allowed_functions
+from nas.store.database import parse_url
+from nas.store.keys import check_secret
 
 PREFIX = "POCKETFORMER_"
 OWN_NAMES = "127.0.0.1, ::1 or localhost"
@@ -27,10 +29,26 @@ class Settings(BaseSettings):
     ] = "sqlite:///pocketformer.db"
     host: Annotated[str, Field(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")] = 8000
-    allow_unauthenticated_network: Annotated[
+    require_keys: Annotated[
         bool,
-        Field(description="Listen on an address that other machines reach, although nobody has to log in."),
+        Field(
+            description="Ask every caller for a key. It is done anyway at an address that other machines reach, and "
+            "with a database that they do."
+        ),
     ] = False
+    admin_key: Annotated[
+        SecretStr | None,
+        Field(description="A key of an administrator, of your own making, that is there from the start."),
+    ] = None
+    requests_per_minute: Annotated[
+        int, Field(ge=0, le=1_000_000, description="How often one key may call; 0 for any number.")
+    ] = 6000
+    max_open_jobs: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Jobs that have not ended of one key, unless it says otherwise.")
+    ] = 100
+    max_storage_bytes: Annotated[
+        int, Field(ge=0, description="Bytes of files of one key, unless it says otherwise.")
+    ] = 20_000_000_000
     allowed_hosts: Annotated[
         tuple[str, ...],
         Field(description="Names beside this machine's own by which the service may be called; * allows any."),
@@ -65,17 +83,18 @@ class Settings(BaseSettings):
     def _are_functions(cls, value: Any) -> tuple[str, ...]:
         return allowed_functions([value] if isinstance(value, str) else value, "")
 
-    @model_validator(mode="after")
-    def _strangers_stay_out(self) -> Settings:
-        if not self.allow_unauthenticated_network and not is_loopback(self.host):
-            raise InvalidInput.of(
-                "host",
-                self.host,
-                OWN_NAMES,
-                "anyone who reaches another address could start, read and cancel jobs, because this service asks "
-                f"nobody to log in; if your network is private, set {PREFIX}ALLOW_UNAUTHENTICATED_NETWORK=true",
-            )
-        return self
+    @field_validator("admin_key")
+    @classmethod
+    def _admin_key_is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_secret(value.get_secret_value(), "")
+        return value
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether callers need a key: everywhere but on this machine alone, with a database of its own."""
+        alone = is_loopback(self.host) and parse_url(self.database_url).drivername == "sqlite"
+        return self.require_keys or not alone
 
     @classmethod
     def load(cls, **given: Any) -> Settings:

@@ -21,7 +21,18 @@ import httpx
 
 from nas.addresses import is_loopback
 from nas.documents import refuse_non_finite
-from nas.errors import Conflict, InvalidInput, MissingEntry, NotFound, PocketformerError, Problem, TooLarge
+from nas.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    MissingEntry,
+    NotFound,
+    PocketformerError,
+    Problem,
+    QuotaExceeded,
+    TooLarge,
+    Unauthenticated,
+)
 
 Document = dict[str, Any]
 """Plain JSON values, in the shapes that /docs of the service describes."""
@@ -58,14 +69,17 @@ class Client:
     """Speaks to one server. Safe to use from several threads; close it, or use it in a `with`.
 
     Every method raises `ServerUnreachable` when nothing answers, and what the server's problem document says:
-    `InvalidInput` (its fields included), `TooLarge`, `NotFound`, `Conflict`, `MissingEntry`, else `ServerFailed`.
+    `InvalidInput` (its fields included), `TooLarge`, `NotFound`, `Conflict`, `MissingEntry`, `Unauthenticated`,
+    `Forbidden`, `QuotaExceeded`, else `ServerFailed`.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        """`api_key` is sent with every request; a server on one's own machine asks for none."""
         host = _host_of(url)
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(timeout_s, connect=10.0),
             follow_redirects=True,
             trust_env=not is_loopback(host),  # a proxy has no way to this machine's own addresses
@@ -306,6 +320,28 @@ class Client:
                 _raise_problem(response)
             yield from parse_events(response.iter_bytes())
 
+    # Keys ----------------------------------------------------------------------------------------------------
+
+    def session(self) -> Document:
+        """Return who the server takes us for."""
+        return self._get("/v1/session")
+
+    def api_keys(self) -> list[Document]:
+        """Return every key, without secrets; for administrators, as all of these."""
+        return list(self._get("/v1/keys")["keys"])
+
+    def create_key(self, document: Mapping[str, Any]) -> Document:
+        """Make a key; its `secret` is in the answer and nowhere else."""
+        return self._post("/v1/keys", document)
+
+    def revoke_key(self, key_id: str) -> Document:
+        """Let a key open nothing any more; raise `Conflict` for the last one of an administrator."""
+        return _document(self._request("DELETE", f"/v1/keys/{_segment(key_id)}"))
+
+    def audit(self, before: int | None = None, limit: int = 100) -> Document:
+        """Return who did what, newest first: `entries`, and `next_before` for the next page."""
+        return self._get("/v1/audit", before=before, limit=limit)
+
     # Requests ------------------------------------------------------------------------------------------------
 
     def _get(self, path: str, **query: Any) -> Document:
@@ -422,6 +458,12 @@ def _raise_problem(response: httpx.Response) -> NoReturn:
     errors = problem.get("errors", [])
     problems = [Problem(e["field"], _Shown(e["value"]), e["allowed"], e["next_step"]) for e in errors]
     match response.status_code:
+        case 401:
+            raise Unauthenticated(detail)
+        case 403:
+            raise Forbidden(detail)
+        case 429:
+            raise QuotaExceeded(detail)
         case 404:
             raise NotFound(detail)
         case 409:

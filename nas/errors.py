@@ -66,6 +66,18 @@ class IllegalMove(Conflict):
     """That change of state is not allowed."""
 
 
+class Unauthenticated(PocketformerError):
+    """The service asks for a key."""
+
+
+class Forbidden(PocketformerError):
+    """The key is not for that."""
+
+
+class QuotaExceeded(PocketformerError):
+    """The key has as much as it may have."""
+
+
 class LeaseLost(PocketformerError):
     """Another worker holds the job now; nothing more may be written for it."""
 

@@ -21,7 +21,7 @@ import pytest
 from nas.store.store import Store
 from nas.store.tables import metadata
 
-pytest.register_assert_rewrite("store_contract", "control_contract")
+pytest.register_assert_rewrite("store_contract", "control_contract", "keys_contract")
 
 ENGINES = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)]
 INSTALL = (

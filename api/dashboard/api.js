@@ -1,6 +1,7 @@
 // Speaking to the server: JSON in, JSON out, and every failure as one ApiError that says what happened.
 
 const TIMEOUT_MS = 30_000;
+const SESSION = "/v1/session";
 
 /** What went wrong, for a person: `message`, what to do about it in `advice`, and `status` (0 without an answer). */
 export class ApiError extends Error {
@@ -53,6 +54,7 @@ async function ask(path, options) {
       advice: [`Check that it runs at ${location.origin} (nas serve), then try again.`],
     });
   }
+  if (response.status === 401 && path !== SESSION) document.dispatchEvent(new Event("signed-out"));
   if (!response.ok) throw await problemOf(response);
   return response;
 }

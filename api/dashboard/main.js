@@ -2,9 +2,13 @@
 
 import { jobPage } from "./job_page.js";
 import { jobsPage } from "./jobs_page.js";
+import { askForKey, showWhoIsSignedIn } from "./sign_in.js";
 
 const content = document.getElementById("content");
 const job = /^\/jobs\/([^/]+)\/?$/.exec(location.pathname);
+
+document.addEventListener("signed-out", askForKey);
+showWhoIsSignedIn();
 
 if (job) {
   jobPage(content, decoded(job[1]));

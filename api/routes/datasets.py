@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from anyio import CancelScope, to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.auth import PrincipalDep
 from api.inputs import refuse_unknown_query
 from api.schemas.dataset import DatasetList, DatasetSummary, FileSummary
 from api.schemas.problem import documented
@@ -48,6 +49,7 @@ def list_datasets(store: StoreDep) -> dict[str, Any]:
 async def add_file(
     request: Request,
     store: StoreDep,
+    principal: PrincipalDep,
     response: Response,
     name: Annotated[str, Query(description="What jobs call the file, such as `reviews.csv`.")],
 ) -> dict[str, Any]:
@@ -55,7 +57,7 @@ async def add_file(
 
     Its name stands for one content for ever, because jobs refer to it.
     """
-    intake = await to_thread.run_sync(Intake, store, name)
+    intake = await to_thread.run_sync(Intake, store, name, principal.owner)
     try:
         async for piece in request.stream():
             await to_thread.run_sync(intake.take, piece)

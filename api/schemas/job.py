@@ -132,6 +132,7 @@ class JobSummary(Answer):
     state: Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
     reason: str | None = Field(description="Why it ended: budget spent, space exhausted, cancelled, or an error.")
     priority: int = Field(description="Of the jobs that wait, one of the highest priority is taken first.")
+    submitted_by: str | None = Field(description="The id of the key; null where nobody had to log in.")
     cancel_requested: bool = Field(description="Its worker was asked to end it.")
     pause_requested: bool = Field(description="Its worker was asked to pause it.")
     created_at: datetime

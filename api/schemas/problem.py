@@ -36,6 +36,9 @@ class ProblemDetails(Answer):
 
 
 _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
+    401: ("unauthenticated", "A key is asked for", "This service asks for a key: send it as `Authorization: …`", []),
+    403: ("forbidden", "The key is not for that", "POST /v1/jobs is for keys with the role submit", []),
+    429: ("quota-exceeded", "The key has as much as it may have", "The key k-0 may have 5 jobs at once", []),
     404: ("not-found", "There is nothing of that name", "no job `j-0`", []),
     409: ("conflict", "The request does not fit the present state", "the job has ended: succeeded", []),
     413: (

@@ -21,6 +21,7 @@ from nas.cli import (
     importance,
     job_control,
     jobs,
+    keys,
     reading,
     score,
     search,
@@ -68,6 +69,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(space.app, name="space")
 app.add_typer(device.app, name="device")
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 for command in (score, export):
     command.register(app)
 

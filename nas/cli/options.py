@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DATABASE = "sqlite:///data/pocketformer.db"
 DEFAULT_URL = "http://127.0.0.1:8000"
+API_KEY = "POCKETFORMER_API_KEY"
+"""The variable that holds the key for servers that ask for one."""
 
 DatabaseOption = Annotated[
     str,
@@ -105,10 +108,10 @@ def make_data_folder(address: str) -> None:
 
 @contextmanager
 def opened_client(url: str) -> Iterator[Client]:
-    """Open a client of the server at `url` and close it again."""
+    """Open a client of the server at `url`, with the key of the environment if it has one, and close it again."""
     from nas.client import Client
 
-    with Client(url) as client:
+    with Client(url, api_key=os.environ.get(API_KEY) or None) as client:
         yield client
 
 

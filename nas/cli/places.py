@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from nas.store.store import Store
 
 Document = dict[str, Any]
+COMMAND_LINE = "command line"
+"""Who does what is done in a database, in its log."""
 
 
 class Place(Protocol):
@@ -49,6 +51,18 @@ class Place(Protocol):
 
     def score(self, architecture: Mapping[str, Any], workload: Mapping[str, Any], devices: Sequence[str]) -> Document:
         """Return costs and predicted latencies of one architecture."""
+
+    def api_keys(self) -> list[Document]:
+        """Return every key, without secrets."""
+
+    def create_key(self, document: Mapping[str, Any]) -> Document:
+        """Make a key; its `secret` is in the answer and nowhere else."""
+
+    def revoke_key(self, key_id: str) -> Document:
+        """Let a key open nothing any more."""
+
+    def audit(self, before: int | None, limit: int) -> Document:
+        """Return who did what, newest first."""
 
 
 class Database:
@@ -124,6 +138,37 @@ class Database:
 
         parsed = validate(Workload, dict(workload), "workload")
         return score(self._store, Architecture.from_dict(dict(architecture)), parsed, list(devices))
+
+    def api_keys(self) -> list[Document]:
+        """Return every key, without secrets."""
+        from nas.jobs.access import describe_keys
+
+        return describe_keys(self._store)
+
+    def create_key(self, document: Mapping[str, Any]) -> Document:
+        """Make a key; its `secret` is in the answer and nowhere else."""
+        from nas.jobs.access import create_key
+
+        key = create_key(self._store, dict(document), COMMAND_LINE)
+        self._note("nas keys create", key["id"])
+        return key
+
+    def revoke_key(self, key_id: str) -> Document:
+        """Let a key open nothing any more."""
+        from nas.jobs.access import describe_key
+
+        key = describe_key(self._store.revoke_key(key_id))
+        self._note("nas keys revoke", key_id)
+        return key
+
+    def audit(self, before: int | None, limit: int) -> Document:
+        """Return who did what, newest first."""
+        from nas.jobs.access import describe_audit
+
+        return describe_audit(self._store, before, limit)
+
+    def _note(self, action: str, subject: str) -> None:
+        self._store.add_audit_entry(COMMAND_LINE, action, subject, 0)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from nas.cli.options import (
     EvaluatorsOption,
     JsonOption,
     example,
-    make_data_folder,
+    opened_store,
 )
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ def serve(
 ) -> None:
     """Serve the REST API and the dashboard until Ctrl-C.
 
-    Brings the database's tables up to date first. What isn't given here is read from POCKETFORMER_… variables.
+    Brings the database's tables up to date first. On another address than this machine's own, or with PostgreSQL,
+    callers need a key: see `nas keys create`. What isn't given here is read from POCKETFORMER_… variables.
     Standard output tells the address once the service takes requests; the log goes to standard error.
     """
     from api.server import Server
     from api.settings import Settings
+    from api.start import prepare
 
     class Announced(Server):
         """Tells its address when it is ready: with port 0 nobody knows it before."""
@@ -76,8 +78,9 @@ def serve(
         "evaluators": tuple(evaluators) if evaluators else None,
     }
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
-    make_data_folder(settings.database_url)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with opened_store(settings.database_url) as store:
+        prepare(store, settings)  # also when the server starts: here what is missing is said as an error of a command
     server = Announced(settings)
     if until_stdin_closes:
         threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()

@@ -24,6 +24,7 @@ from nas.search.finish import Finish
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
 from nas.space import SearchSpace
+from nas.store.keys import Owner
 from nas.store.records import JobRecord, JobState, LatencyTableRecord
 from nas.store.store import Store
 from nas.workload import Workload
@@ -31,15 +32,22 @@ from search_spaces import bundled
 
 
 def submit(
-    store: Store, document: Any, idempotency_key: str | None = None, *, evaluators: Collection[str] = ()
+    store: Store,
+    document: Any,
+    idempotency_key: str | None = None,
+    *,
+    evaluators: Collection[str] = (),
+    owner: Owner | None = None,
 ) -> tuple[JobRecord, bool]:
     """Check a job document, pin what it names, and queue it; return the job and whether it is a new one.
 
-    `evaluators` are the functions that the job may name as its own; they are not imported here.
-    Raises `InvalidInput` with a problem for each wrong field and writes nothing then; `Conflict` when the
-    idempotency key was used for another document.
+    `evaluators` are the functions that the job may name as its own; they are not imported here. `owner` is whose job it
+    counts as. Raises `InvalidInput` with a problem for each wrong field and writes nothing then; `Conflict` when the
+    idempotency key was used for another document, `QuotaExceeded`.
     """
     spec = JobSpec.from_document(document)
+    if idempotency_key is not None and owner is not None:  # what others chose is theirs
+        idempotency_key = f"{owner.key_id}:{idempotency_key}"
     if idempotency_key is not None and (earlier := store.job_with_key(idempotency_key)) is not None:
         # A retry is answered by what was submitted, even if a newer latency table would be pinned today
         if JobSpec.from_document(earlier.document["spec"]) != spec:
@@ -49,7 +57,7 @@ def submit(
     info = prepared_info(store, spec.task.dataset)
     name = kept_name(info.name, info.sha256, pin(store, spec.task.dataset))
     store.put_dataset(name, info.version, info.sha256, info.to_dict())
-    return store.add_job(spec.name, resolved, idempotency_key, spec.priority)
+    return store.add_job(spec.name, resolved, idempotency_key, spec.priority, owner)
 
 
 def finish(store: Store, job_id: str, document: Any) -> JobRecord:

@@ -8,20 +8,21 @@ from typing import Any
 from nas.quality.datasets.own.document import check_file_name, format_of
 from nas.quality.datasets.own.looking import look_at_beginning
 from nas.store.files import CHUNK_BYTES, FileRecord
+from nas.store.keys import Owner
 from nas.store.store import Store
 
 
 class Intake:
     """A file that comes piece by piece; its beginning is looked at before it counts."""
 
-    def __init__(self, store: Store, name: str) -> None:
-        """Raises `InvalidInput` for a name that is none."""
+    def __init__(self, store: Store, name: str, owner: Owner | None = None) -> None:
+        """`owner` is whose file it counts as. Raises `InvalidInput` for a name that is none."""
         self._name = check_file_name(name)
-        self._upload = store.upload(name)
+        self._upload = store.upload(name, owner=owner)
         self._first = bytearray()
 
     def take(self, piece: bytes) -> None:
-        """Take the next bytes."""
+        """Take the next bytes. Raises `QuotaExceeded`."""
         if len(self._first) < CHUNK_BYTES:
             self._first += piece[: CHUNK_BYTES - len(self._first)]
         self._upload.write(piece)

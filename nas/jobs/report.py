@@ -25,6 +25,7 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "state": str(job.state),
         "reason": job.reason,
         "priority": job.priority,
+        "submitted_by": job.submitted_by,
         "cancel_requested": job.cancel_requested,
         "pause_requested": job.pause_requested,
         "created_at": _text(job.created_at),

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from nas.errors import Conflict, NotFound
+from nas.errors import Conflict, NotFound, QuotaExceeded
 from nas.store.database import Database, Section, insert_unless_there, lock_until_commit
+from nas.store.keys import Owner
 from nas.store.tables import file_chunks, file_contents, files
 from nas.store.values import plain_text
 
@@ -41,8 +42,8 @@ class Upload:
     `abandon` removes what was written. Used by one thread at a time.
     """
 
-    def __init__(self, database: Database, name: str, stale_s: float = STALE_S) -> None:
-        self._database, self._name = database, plain_text(name, "file")
+    def __init__(self, database: Database, name: str, stale_s: float = STALE_S, owner: Owner | None = None) -> None:
+        self._database, self._name, self._owner = database, plain_text(name, "file"), owner
         self._digest, self._size, self._number = hashlib.sha256(), 0, 0
         self._waiting = bytearray()
         self._id: str | None = None
@@ -50,6 +51,7 @@ class Upload:
             _remove_stale(connection, stale_s)
             # Where the name is taken only an equal content can be meant: it is compared, not written again
             self._compares = _record(connection, name) is not None
+            self._left = _bytes_left(connection, owner)
             if not self._compares:
                 self._id = uuid.uuid4().hex
                 started = {"id": self._id, "touched_at": Database.now(connection)}
@@ -64,6 +66,8 @@ class Upload:
         """Take the next bytes, any number. Raises `Conflict` for an upload that was given up."""
         self._digest.update(piece)
         self._size += len(piece)
+        if self._left is not None and self._size > self._left and not self._compares:
+            raise self._beyond_quota()
         if self._id is not None:
             self._waiting += piece
             while len(self._waiting) >= CHUNK_BYTES:
@@ -83,6 +87,9 @@ class Upload:
             lock_until_commit(connection, FINISH_LOCK)
             found = _record(connection, self._name)
             if found is None:
+                left = _bytes_left(connection, self._owner)
+                if left is not None and self._size > left:
+                    raise self._beyond_quota()
                 self._name_content(connection, sha256)
                 found, created = _record(connection, self._name), True
             else:  # there before, or another upload of the name was quicker
@@ -104,6 +111,13 @@ class Upload:
                 self._remove(connection)
             self._id = None
 
+    def _beyond_quota(self) -> QuotaExceeded:
+        assert self._owner is not None
+        return QuotaExceeded(
+            f"The key {self._owner.key_id} may keep files of {self._owner.max_storage_bytes} bytes, and with "
+            f"{self._name!r} it would keep more: bring a smaller file, or ask an administrator for more."
+        )
+
     def _write_chunk(self, content: bytes) -> None:
         with self._database.write() as connection:
             touched = {"touched_at": Database.now(connection)}
@@ -123,7 +137,12 @@ class Upload:
             statement = update(file_contents).where(file_contents.c.id == self._id).values(finished)
             if not connection.execute(statement).rowcount:
                 raise Conflict(f"The upload of {self._name!r} brought nothing for too long: start it again.")
-        values = {"name": self._name, "content_id": same or self._id, "created_at": Database.now(connection)}
+        values = {
+            "name": self._name,
+            "content_id": same or self._id,
+            "created_at": Database.now(connection),
+            "added_by": self._owner and self._owner.key_id,
+        }
         insert_unless_there(connection, files, values)
 
     def _remove(self, connection: Connection) -> None:
@@ -133,9 +152,9 @@ class Upload:
 class Files(Section):
     """Keeping people's files."""
 
-    def upload(self, name: str, stale_s: float = STALE_S) -> Upload:
+    def upload(self, name: str, stale_s: float = STALE_S, owner: Owner | None = None) -> Upload:
         """Begin to keep a file; removes first what broken uploads left that have been silent for `stale_s`."""
-        return Upload(self._database, name, stale_s)
+        return Upload(self._database, name, stale_s, owner)
 
     def add_file(self, name: str, pieces: Iterable[bytes]) -> tuple[FileRecord, bool]:
         """Keep a file; return it and whether it is a new one. Raises `Conflict` as `Upload.finish`."""
@@ -186,6 +205,15 @@ _RECORDS = select(files.c.name, file_contents.c.sha256, file_contents.c.size_byt
 def _record(connection: Connection, name: str) -> FileRecord | None:
     row = connection.execute(_RECORDS.where(files.c.name == name)).first()
     return None if row is None else FileRecord(*row)
+
+
+def _bytes_left(connection: Connection, owner: Owner | None) -> int | None:
+    """Return how many bytes the owner may still bring; None for any number."""
+    if owner is None or owner.max_storage_bytes is None:
+        return None
+    sizes = select(func.coalesce(func.sum(file_contents.c.size_bytes), 0)).join_from(files, file_contents)
+    kept = int(connection.execute(sizes.where(files.c.added_by == owner.key_id)).scalar_one())
+    return max(0, owner.max_storage_bytes - kept)
 
 
 def _remove_stale(connection: Connection, stale_s: float) -> None:

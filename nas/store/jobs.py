@@ -11,14 +11,18 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound
+from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound, QuotaExceeded
 from nas.search.priority import check_priority
-from nas.store.database import Database, Section, insert_unless_there
+from nas.store.database import Database, Section, insert_unless_there, lock_until_commit
 from nas.store.job_rows import add_job_event, changed_job, end_job, job_record
+from nas.store.keys import Owner
 from nas.store.leases import lease_end, lock_held_job, lock_job
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.tables import jobs
 from nas.store.values import LARGEST_SEQUENCE, check_limit, mended_text, plain, plain_text, within_range
+
+QUOTA_LOCK = 0x0907A
+"""Advisory lock of PostgreSQL: what a key has is counted with nobody adding to it."""
 
 
 class Jobs(Section):
@@ -27,12 +31,17 @@ class Jobs(Section):
     # Submission --------------------------------------------------------------------------------------------
 
     def add_job(
-        self, name: str, document: dict[str, Any], idempotency_key: str | None = None, priority: int = 0
+        self,
+        name: str,
+        document: dict[str, Any],
+        idempotency_key: str | None = None,
+        priority: int = 0,
+        owner: Owner | None = None,
     ) -> tuple[JobRecord, bool]:
         """Queue a job and return it with True; for a key that was used before, the first job with False.
 
-        Raises `Conflict` when the first job of the key has another document, `InvalidInput` for values that
-        JSON does not have.
+        Raises `Conflict` when the first job of the key has another document, `QuotaExceeded` when the owner has as
+        many jobs that have not ended as it may have, `InvalidInput` for values that JSON does not have.
         """
         document = plain(document, "document")
         if idempotency_key is not None:
@@ -48,10 +57,13 @@ class Jobs(Section):
             "pause_requested": False,
             "idle_s": 0.0,
             "lease_token": 0,
+            "submitted_by": owner and owner.key_id,
         }
         with self._database.write() as connection:
             values["created_at"] = Database.now(connection)
             if insert_unless_there(connection, jobs, values):
+                if owner is not None:
+                    _check_quota(connection, owner)
                 row = connection.execute(select(jobs).where(jobs.c.id == values["id"])).one()
                 add_job_event(connection, row)
                 return job_record(row), True
@@ -165,6 +177,21 @@ class Jobs(Section):
         with self._database.read() as connection:
             found = {row.state: row.jobs for row in connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
+
+
+def _check_quota(connection: Connection, owner: Owner) -> None:
+    """Raise `QuotaExceeded` when the owner now has more jobs that have not ended than it may have."""
+    if owner.max_open_jobs is None:
+        return
+    lock_until_commit(connection, QUOTA_LOCK)
+    ended = [state for state in JobState if state.is_final]
+    mine = (jobs.c.submitted_by == owner.key_id) & jobs.c.state.not_in(ended)
+    held = connection.execute(select(func.count()).select_from(jobs).where(mine)).scalar_one()
+    if held > owner.max_open_jobs:
+        raise QuotaExceeded(
+            f"The key {owner.key_id} may have {owner.max_open_jobs} jobs that have not ended at once: wait for one of "
+            "them, cancel one, or ask an administrator for more."
+        )
 
 
 def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:

@@ -129,6 +129,8 @@ class JobRecord:
     """How the search ended, `state` and `reason`; None while it goes on."""
     finish: dict[str, Any] | None
     """How the job's architectures are to be trained in full; None while nobody asked."""
+    submitted_by: str | None
+    """The id of the key that it was submitted with; None where nobody had to log in."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from nas.store import schema
 from nas.store.artifacts import Artifacts
+from nas.store.audit import Audit
 from nas.store.database import Database
 from nas.store.datasets import Datasets
 from nas.store.devices import Devices
@@ -13,12 +14,15 @@ from nas.store.events import Events
 from nas.store.files import Files
 from nas.store.job_control import JobControl
 from nas.store.jobs import Jobs
+from nas.store.keys import Keys
 from nas.store.retrainings import Retrainings
 from nas.store.search_spaces import SearchSpaces
 from nas.store.trials import Trials
 
 
-class Store(Jobs, JobControl, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files):
+class Store(
+    Jobs, JobControl, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files, Keys, Audit
+):
     """The service's memory on SQLite or PostgreSQL; the same behaviour on both.
 
     One store serves any number of threads; other processes open their own, or use this one after a fork. Every

@@ -127,6 +127,7 @@ files = Table(
     Column("name", String, primary_key=True),
     Column("content_id", String, ForeignKey("file_contents.id"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("added_by", String),  # the id of a key
 )
 
 jobs = Table(
@@ -153,7 +154,9 @@ jobs = Table(
     Column("document", Document, nullable=False),
     Column("search_ended", Document),
     Column("finish", Document),
+    Column("submitted_by", String),  # the id of a key
     Index(None, "state", "sequence"),
+    Index(None, "submitted_by", "state"),
     sqlite_autoincrement=True,
 )
 
@@ -230,5 +233,35 @@ events = Table(
     Column("data", Document, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "job_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("secret_sha256", String, nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Column("max_open_jobs", Integer),
+    Column("max_storage_bytes", BigInteger),
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("sequence", Counter, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("key_id", String),
+    Column("who", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("client", String),
+    Column("request_id", String),
     sqlite_autoincrement=True,
 )

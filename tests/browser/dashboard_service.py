@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -38,9 +39,9 @@ class Watch:
 
 
 @contextmanager
-def serving(directory: Path, port: int = 0) -> Iterator[Service]:
+def serving(directory: Path, port: int = 0, **settings: Any) -> Iterator[Service]:
     database = f"sqlite:///{directory / 'pocketformer.db'}"
-    server = Server(Settings.load(database_url=database, port=port, event_poll_s=0.02))
+    server = Server(Settings.load(database_url=database, port=port, event_poll_s=0.02, **settings))
     thread = threading.Thread(target=server.run)
     thread.start()
     pause = threading.Event()

@@ -203,18 +203,23 @@ class TestSettings:
         assert {problem.field for problem in caught.value.problems} == {"port", "event_poll_s"}
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
-    def test_an_address_that_others_reach_is_refused_because_nobody_has_to_log_in(self, host: str) -> None:
-        with pytest.raises(InvalidInput) as caught:
-            Settings.load(host=host)
-        (problem,) = caught.value.problems
-        assert problem.field == "host"
-        assert "log in" in problem.next_step
-        assert "POCKETFORMER_ALLOW_UNAUTHENTICATED_NETWORK=true" in problem.next_step
-        assert Settings.load(host=host, allow_unauthenticated_network=True).host == host
+    def test_at_an_address_that_others_reach_keys_are_asked_for(self, host: str) -> None:
+        assert Settings.load(host=host).asks_for_keys
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "::1", "localhost"])
-    def test_addresses_of_this_machine_alone_are_taken(self, host: str) -> None:
-        assert Settings.load(host=host).host == host
+    def test_on_this_machine_alone_they_are_asked_for_where_the_database_is_not_or_a_person_says_so(
+        self, host: str
+    ) -> None:
+        assert not Settings.load(host=host).asks_for_keys
+        assert Settings.load(host=host, require_keys=True).asks_for_keys
+        assert Settings.load(host=host, database_url="postgresql://me@db/nas").asks_for_keys
+
+    @pytest.mark.parametrize("secret", ["short", "with space " * 4, "é" * 40])
+    def test_a_key_of_an_administrator_that_could_be_guessed_is_refused_and_not_shown(self, secret: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            Settings.load(admin_key=secret)
+        assert [problem.field for problem in caught.value.problems] == ["admin_key"]
+        assert secret not in str(caught.value)
 
     def test_creating_the_app_touches_no_database(self, tmp_path: Path) -> None:
         database = tmp_path / "never.db"
@@ -223,10 +228,10 @@ class TestSettings:
 
 
 def test_a_service_opened_to_a_network_answers_to_the_names_that_it_was_given(tmp_path: Path) -> None:
-    with serving(tmp_path / "x.db", allow_unauthenticated_network=True, allowed_hosts=("api",)) as service:
+    with serving(tmp_path / "x.db", allowed_hosts=("api",)) as service:
         assert service.client.get("/v1/jobs", headers={"Host": "api:8000"}).status_code == 200
         assert service.client.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 421
-    with serving(tmp_path / "x.db", allow_unauthenticated_network=True, allowed_hosts=("*",)) as service:
+    with serving(tmp_path / "x.db", allowed_hosts=("*",)) as service:
         assert service.client.get("/v1/jobs", headers={"Host": "anything"}).status_code == 200
 
 

@@ -436,6 +436,8 @@ def test_every_example_of_the_help_works(folder: Path, line: str) -> None:
             _ended(job)
     elif "jobs finish" in line:
         _succeed(nas("jobs", "submit", "job.yaml", "--watch"))  # so that the newest has ended
+    elif "keys revoke" in line:
+        line = line.replace("k-0f3a91c2", nas("keys", "create", "gone soon", "--role", "read", "--json").json["id"])
     elif "device compare" in line:
         _succeed(nas("device", "import", "table.json"))  # so that there are two versions
     elif not (folder / "knee.yaml").exists():

@@ -26,6 +26,7 @@ EXPECTED = {
     "score",
     "export",
     *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel")),
+    *(f"keys {name}" for name in ("create", "list", "revoke", "audit")),
     *(f"jobs {name}" for name in ("pause", "resume", "retry", "priority", "delete")),
     *(f"jobs {name}" for name in ("finish", "fidelity", "reading", "importance", "export")),
     *(f"space {name}" for name in ("list", "show")),

@@ -16,6 +16,8 @@ from api_examples import job_document
 from processes import descendants, running, until
 
 from nas.cli.server_process import ServerFailedToStart, ServerProcess
+from nas.client import Client
+from nas.errors import Unauthenticated
 from nas.jobs.catalogue import submit
 from nas.store.records import JobState
 from nas.store.store import Store
@@ -59,12 +61,24 @@ def test_serve_tells_its_address_serves_from_its_default_database_and_stops_in_o
     assert "Traceback" not in log
 
 
-def test_serve_refuses_an_address_that_strangers_reach(tmp_path: Path) -> None:
-    process = start("serve", "--host", "0.0.0.0", folder=tmp_path)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (2, "")
-    assert "POCKETFORMER_ALLOW_UNAUTHENTICATED_NETWORK" in err
-    assert list(tmp_path.iterdir()) == []
+def test_serve_refuses_an_address_that_strangers_reach_until_an_administrator_has_a_key(tmp_path: Path) -> None:
+    words = ("serve", "--host", "0.0.0.0", "--port", "0")
+    out, err = start(*words, folder=tmp_path).communicate(timeout=60)
+    assert out == ""
+    assert "nas keys create NAME --role admin" in err
+    assert "Traceback" not in err
+    made, err = start("keys", "create", "me", "--role", "admin", "--json", folder=tmp_path).communicate(timeout=60)
+    secret = json.loads(made)["secret"]
+    process = start(*words, "--json", folder=tmp_path)
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"].replace("0.0.0.0", "127.0.0.1")
+    with Client(url) as stranger, pytest.raises(Unauthenticated):
+        list(stranger.jobs())
+    with Client(url, api_key=secret) as client:
+        assert list(client.jobs()) == []
+        assert [key["name"] for key in client.api_keys()] == ["me"]
+    process.terminate()
+    process.communicate(timeout=30)
 
 
 def test_a_port_that_is_taken_fails_with_its_reason(tmp_path: Path) -> None:

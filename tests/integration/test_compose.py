@@ -18,15 +18,26 @@ from processes import until
 
 from api.settings import PREFIX, Settings
 from nas.client import Client
+from nas.errors import Unauthenticated
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 
 
+ADMIN_KEY = "0123456789abcdef" * 4
+GIVEN = {"POCKETFORMER_ADMIN_KEY": ADMIN_KEY}
+"""What has to be set before `docker compose up`."""
+
+
 def interpolated(text: str) -> str:
-    """Return the text with `${NAME:-default}` replaced as Compose does where NAME isn't set."""
-    return re.sub(r"\$\{\w+(?::-([^}]*))?\}", lambda match: match[1] or "", text)
+    """Return the text with `${NAME:-default}` and `${NAME:?error}` replaced as Compose does with `GIVEN` set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, kind, rest = match[1], match[2], match[3] or ""
+        return GIVEN[name] if kind == ":?" else rest
+
+    return re.sub(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}", value, text)
 
 
 def dockerfile() -> list[list[str]]:
@@ -83,7 +94,9 @@ def test_the_services_of_the_compose_file_run_a_job_from_end_to_end(postgres_url
         until(lambda: api.poll() is not None or b"Pocketformer serves" in log.read_bytes(), 90)
         found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
         assert found, log.read_text()
-        with started("worker", replaced, tmp_path), Client(found[0]) as client:
+        with Client(found[0]) as stranger, pytest.raises(Unauthenticated):
+            stranger.submit_job(job_document())
+        with started("worker", replaced, tmp_path), Client(found[0], api_key=ADMIN_KEY) as client:
             client.wait_ready()
             job = client.submit_job(job_document(constraints=[], budget={"trials": 3}))
             *_, last = client.events(job["id"])
@@ -95,7 +108,13 @@ def test_the_services_of_the_compose_file_run_a_job_from_end_to_end(postgres_url
 def test_every_variable_of_the_compose_file_is_a_setting() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert set(SERVICES["api"]["environment"]) <= known
-    assert SERVICES["worker"]["environment"] == SERVICES["api"]["environment"]
+    assert SERVICES["worker"]["environment"].items() <= SERVICES["api"]["environment"].items()
+    assert "POCKETFORMER_ADMIN_KEY" not in SERVICES["worker"]["environment"]  # it lets nobody in
+
+
+def test_without_a_key_of_its_owner_the_service_does_not_begin() -> None:
+    needed = re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text())
+    assert needed == list(GIVEN)
 
 
 def test_the_services_wait_for_each_other_and_nothing_is_lost_with_a_container() -> None:
@@ -106,7 +125,7 @@ def test_the_services_wait_for_each_other_and_nothing_is_lost_with_a_container()
     assert volume in COMPOSE["volumes"]
 
 
-def test_a_service_that_nobody_logs_in_to_is_published_on_this_machine_alone() -> None:
+def test_a_service_that_sends_keys_as_they_are_is_published_on_this_machine_alone() -> None:
     assert [port.startswith("127.0.0.1:") for port in SERVICES["api"]["ports"]] == [True]
     assert "ports" not in SERVICES["postgres"]
 
