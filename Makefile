@@ -51,8 +51,11 @@ test-integration: $(VENV)/.dev ## Run whole services, workers killed in mid-job,
 test-browser: $(VENV)/.dev ## Drive the dashboard in chromium
 	$(PYTEST) tests/browser
 
+KILLS ?= 1000
+
 .PHONY: test-crash
-test-crash: system-packages $(VENV)/.dev ## Kill devices and connections in mid-run, over a real sshd and adbd; and the long tests (minutes)
+test-crash: system-packages $(VENV)/.dev ## Kill devices, connections, and a whole service a thousand times; and the long tests (two hours)
+	$(BIN)/python -m tests.crash.under_fire --kills $(KILLS)
 	$(PYTEST) -m 'crash or long' tests/unit tests/contracts tests/integration tests/crash
 
 .PHONY: system-packages

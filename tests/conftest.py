@@ -6,11 +6,11 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 
 from nas.store.store import Store
 from nas.store.tables import metadata
+from tests.integration.processes import free_port
 
 pytest.register_assert_rewrite("store_contract", "control_contract", "keys_contract")
 
@@ -57,8 +58,8 @@ class Cluster:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def postgres_cluster() -> Iterator[Cluster]:
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
     """Start a server in a temporary directory; fails, never skips, where PostgreSQL isn't installed."""
     initdb, postgres = _program("initdb"), _program("postgres")
     account = _unprivileged_account()
@@ -68,7 +69,7 @@ def postgres_cluster() -> Iterator[Cluster]:
             shutil.chown(directory, account["user"], account["group"])
         options = ["--auth=trust", "--username=pocketformer", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run([initdb, "-D", data, *options], check=True, capture_output=True, cwd=directory, **account)
-        port = _free_port()
+        port = free_port()
         # fsync is off: these databases need not survive a power cut.
         settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={directory}"]
         settings += ["fsync=off", "max_connections=300"]
@@ -82,6 +83,13 @@ def postgres_cluster() -> Iterator[Cluster]:
         finally:
             server.send_signal(signal.SIGQUIT)  # stop at once, without a checkpoint
             server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """The server of this session."""
+    with running_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -178,12 +186,6 @@ def _unprivileged_account() -> dict[str, Any]:
     except KeyError:
         pytest.fail(f"root can't run PostgreSQL and there is no user `postgres`. {INSTALL}")
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": ()}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_it_answers(cluster: Cluster, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -59,6 +59,14 @@ def job_document(**changes: Any) -> dict[str, Any]:
 
 def add_device(store: Store, space_name: str = "smoke", workload: Workload = WORKLOAD) -> None:
     """Record a device with a latency table whose times follow the multiply-adds."""
+    device, table = device_and_table(space_name, workload)
+    store.put_device(device.model_dump(mode="json") | {"fingerprint": device.fingerprint})
+    LatencyPredictor(table)  # it can be used
+    store.add_latency_table(DEVICE, table.to_dict())
+
+
+def device_and_table(space_name: str = "smoke", workload: Workload = WORKLOAD) -> tuple[Device, LatencyTable]:
+    """Return a device, and a latency table of it whose times follow the multiply-adds."""
     device = Device(
         name=DEVICE,
         hardware="Example CPU (x86_64)",
@@ -71,12 +79,9 @@ def add_device(store: Store, space_name: str = "smoke", workload: Workload = WOR
         clock="unmanaged",
         system="Linux 6.1",
     )
-    store.put_device(device.model_dump(mode="json") | {"fingerprint": device.fingerprint})
     info = dataset_info("language-identification")
     shape = TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
-    table = _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload)
-    LatencyPredictor(table)  # it can be used
-    store.add_latency_table(DEVICE, table.to_dict())
+    return device, _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload)
 
 
 def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:

@@ -1,7 +1,8 @@
-"""What a process left running: its descendants, found in /proc."""
+"""What a process left running: its descendants, found in /proc; and waiting for what processes do."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,13 @@ def running(pids: set[int]) -> set[int]:
         if state != "Z":
             alive.add(pid)
     return alive
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listened on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
