@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
+import httpx
 import yaml
 from api_examples import job_document
 from api_service import Service
@@ -177,3 +181,18 @@ def test_a_deleted_job_is_gone_and_its_stream_ends(service: Service) -> None:
         assert service.client.get(gone).status_code == 404
     assert service.client.delete(path).status_code == 404
     assert job["id"] not in {each["id"] for each in service.client.get("/v1/jobs").json()["jobs"]}
+
+
+def test_a_hundred_submissions_at_once_with_one_key_are_one_job(service: Service) -> None:
+    before = service.rows()["jobs"]
+
+    def ask(document: dict[str, Any]) -> httpx.Response:
+        headers = {"Idempotency-Key": "one of a hundred"}
+        return httpx.post(f"{service.url}/v1/jobs", json=document, headers=headers, timeout=60, trust_env=False)
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(ask, [job_document()] * 100))
+    assert sorted(Counter(answer.status_code for answer in answers).items()) == [(200, 99), (201, 1)]
+    assert len({answer.text for answer in answers}) == 1
+    assert service.rows()["jobs"] == before + 1
+    assert ask(job_document(seed=1)).status_code == 409

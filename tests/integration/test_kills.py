@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, some forty times (`make test-crash`: a thousand); and whether the oracle would notice."""
+"""`kill -9` at random moments, some forty times (`make test-crash`: a thousand); and whether its oracle sees."""
 
 from __future__ import annotations
 

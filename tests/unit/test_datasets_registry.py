@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from nas.errors import InvalidInput, MissingPackage
+from nas.quality import datasets
 from nas.quality.datasets import (
     cmudict,
     dataset_info,
@@ -27,6 +31,25 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones(name):
     (problem,) = refused.value.problems
     assert problem.field == "task.dataset"
     assert problem.allowed == ", ".join(dataset_names())
+
+
+def test_threads_that_ask_at_once_have_it_parsed_once(monkeypatch):
+    parsed, dataset = [], load_dataset("cmudict")
+
+    class Slow:
+        @staticmethod
+        def load():
+            parsed.append(threading.get_ident())
+            time.sleep(0.05)
+            return dataset
+
+    monkeypatch.setitem(datasets._LOADERS, "slow", "a module of this test")
+    monkeypatch.setitem(datasets._LOADING, "slow", threading.Lock())
+    monkeypatch.setattr(datasets, "import_module", lambda _: Slow)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load_dataset("slow"), range(8)))
+    assert len(parsed) == 1
+    assert all(each is dataset for each in found)
 
 
 def test_a_dataset_is_parsed_once_a_process():

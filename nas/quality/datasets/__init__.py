@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from nas.documents import validate
@@ -22,6 +23,9 @@ _LOADERS: dict[str, str] = {  # name → package.module, imported when the datas
     "cmudict": "nas.quality.datasets.cmudict",
     "king-james": "nas.quality.datasets.king_james",
 }
+
+_LOADING = {name: Lock() for name in _LOADERS}
+"""Many threads may ask for a dataset at once: one of them parses it, the others wait."""
 
 Reference = str | Mapping[str, Any]
 """The name of a bundled dataset, or a `PinnedData` document: plain values, which travel between processes."""
@@ -60,7 +64,8 @@ def load_dataset(name: str) -> Dataset:
     """
     if not isinstance(name, str) or name not in _LOADERS:
         raise InvalidInput.of("task.dataset", name, ", ".join(_LOADERS), "name one of these datasets")
-    return _load(name)
+    with _LOADING[name]:
+        return _load(name)
 
 
 @cache
