@@ -99,7 +99,11 @@ class Callers:
         self._insist(lambda: ask(job_id))
 
     def _bring_table(self, client: Client, rng: random.Random) -> None:
-        created_at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 10**7))).isoformat()
+        created_at = (
+            (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 10**7)))
+            .isoformat()
+            .replace("+00:00", "Z")
+        )
         table = self._table | {"created_at": created_at}
         if self._insist(lambda: client.add_device(self._device)):
             added = self._insist(lambda: client.add_latency_table(DEVICE, table))

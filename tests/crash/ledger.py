@@ -66,7 +66,9 @@ class Ledger:
             self._check_trials(job_id, document["budget"]["trials"])
             self._check_events(job_id)
             if job.state.is_final:
-                assert not self.store.counts(job_id).running, f"{job_id} is {job.state} with a running trial"
+                running = self.store.counts(job_id).running
+                # Somebody may have had it tried again between the two readings
+                assert not running or self.store.job(job_id) != job, f"{job_id} is {job.state} with a running trial"
             elif job.state is JobState.RUNNING:
                 self._check_lease(job_id, last_worker_started)
         for name, sha256 in files.items():

@@ -37,8 +37,9 @@ from tests.integration.processes import descendants, free_port, running, until
 ROOT = Path(__file__).parents[2]
 LEASE_S = 2.0
 WORKERS = ("worker-1", "worker-2")
+KINDS = {"api", "worker", "evaluation"}
 VICTIMS = ("api", *WORKERS, "evaluation")
-WEIGHTS = (0.3, 0.08, 0.08, 0.54)
+WEIGHTS = (0.3, 0.05, 0.05, 0.6)  # a worker needs some seconds before it has evaluation processes
 LONGEST_REST_S = 4.0
 """A kill follows the one before after a random time of at most so long."""
 KILLS_A_ROUND = 25
@@ -118,7 +119,7 @@ def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: f
         callers = Callers(f"http://127.0.0.1:{programs.port}", ADMIN_KEY, ledger, seed)
         callers.start()
         try:
-            while killed.total() < kills:
+            while killed.total() < kills or set(killed) != KINDS:
                 time.sleep(rng.uniform(0, longest_rest_s))
                 (victim,) = rng.choices(VICTIMS, WEIGHTS)
                 if programs.kill(victim, rng):

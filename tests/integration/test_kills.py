@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from nas.errors import NotFound
@@ -11,7 +15,7 @@ from nas.store.database import Database
 from nas.store.store import Store
 from nas.store.tables import events, file_contents, trials
 from tests.crash.ledger import Ledger
-from tests.crash.under_fire import run_round
+from tests.crash.under_fire import KINDS, run_round
 from tests.integration.api_examples import job_document
 
 
@@ -20,30 +24,51 @@ from tests.integration.api_examples import job_document
 def test_nothing_is_lost_twice_or_left_running_under_kills(request: pytest.FixtureRequest, engine: str) -> None:
     url = request.getfixturevalue("sqlite_url" if engine == "sqlite" else "postgres_url")
     killed = run_round(seed=11, url=url, kills=20, longest_rest_s=1.5)
-    assert killed.total() == 20
-    assert set(killed) == {"api", "worker", "evaluation"}
+    assert killed.total() >= 20
+    assert set(killed) == KINDS
+
+
+DOCUMENT = job_document(name="job", budget={"trials": 2})
 
 
 class TestOracle:
     """Each thing that may not happen is made to happen behind the store's back."""
 
-    @pytest.fixture
-    def ledger(self, store: Store) -> Ledger:
-        """What is known of a job that has ended, a file and a database in order."""
-        ledger = Ledger(store)
-        document = job_document(name="job", budget={"trials": 2})
-        job, _ = submit(store, document)
+    @pytest.fixture(scope="class")
+    def in_order(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+        """A database with a job that has ended and a file; and the job's id."""
+        database = tmp_path_factory.mktemp("in-order") / "nas.db"
+        store = Store.open(f"sqlite:///{database}")
+        store.migrate()
+        job, _ = submit(store, DOCUMENT)
         Worker(store, processes=1).run_job(job.id)
-        ledger.job_acknowledged("key", {"id": job.id}, document)
         store.add_file("a.txt", [b"content"])
+        store.close()
+        return database, job.id
+
+    @pytest.fixture
+    def url(self, in_order: tuple[Path, str], tmp_path: Path) -> str:
+        return f"sqlite:///{shutil.copy(in_order[0], tmp_path)}"
+
+    @pytest.fixture
+    def store(self, url: str) -> Iterator[Store]:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def database(self, url: str) -> Database:
+        return Database(url)
+
+    @pytest.fixture
+    def ledger(self, in_order: tuple[Path, str], store: Store) -> Ledger:
+        """What was acknowledged of it, and read once."""
+        ledger = Ledger(store)
+        ledger.job_acknowledged("key", {"id": in_order[1]}, DOCUMENT)
         ledger.file_acknowledged("a.txt", b"content")
         ledger.check(last_worker_started=0.0)
         ledger.check_at_the_end()
         return ledger
-
-    @pytest.fixture
-    def database(self, tmp_path: object) -> Database:
-        return Database(f"sqlite:///{tmp_path}/nas.db")
 
     def test_a_lost_job_is_noticed(self, ledger: Ledger, store: Store) -> None:
         (job,) = ledger.jobs
