@@ -31,20 +31,21 @@ def test_nothing_is_lost_twice_or_left_running_under_kills(request: pytest.Fixtu
 DOCUMENT = job_document(name="job", budget={"trials": 2})
 
 
+@pytest.fixture(scope="module")
+def in_order(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A database with a job that has ended and a file; and the job's id."""
+    database = tmp_path_factory.mktemp("in-order") / "nas.db"
+    store = Store.open(f"sqlite:///{database}")
+    store.migrate()
+    job, _ = submit(store, DOCUMENT)
+    Worker(store, processes=1).run_job(job.id)
+    store.add_file("a.txt", [b"content"])
+    store.close()
+    return database, job.id
+
+
 class TestOracle:
     """Each thing that may not happen is made to happen behind the store's back."""
-
-    @pytest.fixture(scope="class")
-    def in_order(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-        """A database with a job that has ended and a file; and the job's id."""
-        database = tmp_path_factory.mktemp("in-order") / "nas.db"
-        store = Store.open(f"sqlite:///{database}")
-        store.migrate()
-        job, _ = submit(store, DOCUMENT)
-        Worker(store, processes=1).run_job(job.id)
-        store.add_file("a.txt", [b"content"])
-        store.close()
-        return database, job.id
 
     @pytest.fixture
     def url(self, in_order: tuple[Path, str], tmp_path: Path) -> str:
