@@ -61,7 +61,7 @@ class Cluster:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """Start a server in a temporary directory; fails, never skips, where PostgreSQL isn't installed."""
-    initdb, postgres = _program("initdb"), _program("postgres")
+    initdb, postgres = program("initdb"), program("postgres")
     account = _unprivileged_account()
     with tempfile.TemporaryDirectory(prefix="pocketformer-postgres-") as directory:
         data, log = Path(directory, "data"), Path(directory, "log")
@@ -162,7 +162,8 @@ def _migrate(url: str) -> None:
     store.close()
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
     found = shutil.which(name)
     if found is None:
         installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=_major_version)

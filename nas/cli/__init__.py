@@ -13,6 +13,7 @@ import typer
 
 import nas
 from nas.cli import (
+    backup,
     data,
     demo,
     device,
@@ -58,7 +59,7 @@ def _options(
     pass
 
 
-for command in (demo, serve, worker, search):
+for command in (demo, serve, worker, search, backup):
     command.register(app)
 job_control.register(jobs.app)
 fidelity.register(jobs.app)

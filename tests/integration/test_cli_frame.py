@@ -23,6 +23,7 @@ EXPECTED = {
     "serve",
     "worker",
     "search",
+    "backup",
     "score",
     "export",
     *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel")),
