@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store.open(settings.database_url)
     metrics = RequestMetrics()
     metrics.registry.register(JobsByState(store.job_counts))
-    services = Services(settings, store, News(store.last_sequence, settings.event_poll_s), metrics, Rates())
+    services = Services(settings, store, News(store.news_mark, settings.event_poll_s), metrics, Rates())
     app = FastAPI(
         title="Pocketformer",
         version=version_of("pocketformer"),

@@ -15,11 +15,13 @@ from nas.store.store import Store
 
 _log = logging.getLogger("pocketformer.api")
 
-REFUSED = frozenset({401, 403, 429})
+FORBIDDEN = 403
+STRANGERS = frozenset({401, 429})
+"""Refusals of which there may be any number: the server's own log has them, the database is not made to."""
 
 
 class Audited:
-    """Writes an entry for each request that could change something, and for each that was refused."""
+    """Writes an entry for each request that changed something, and for each that a key was not for."""
 
     def __init__(self, app: ASGIApp, store: Store) -> None:
         self._app = app
@@ -31,15 +33,18 @@ class Audited:
             return
 
         async def send_when_written(message: Message) -> None:
-            if message["type"] == "http.response.start" and _counts(scope, message["status"]):
-                await anyio.to_thread.run_sync(self._write, scope, message["status"])
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if status in STRANGERS:
+                    _log.warning("%d: %s %s from %s", status, scope["method"], _route(scope), _client(scope))
+                elif _counts(scope, status):
+                    await anyio.to_thread.run_sync(self._write, scope, status)
             await send(message)
 
         await self._app(scope, receive, send_when_written)
 
     def _write(self, scope: Scope, status: int) -> None:
         principal = principal_seen(scope)
-        client = scope.get("client")
         try:
             self._store.add_audit_entry(
                 principal.name if principal else "unknown",
@@ -47,16 +52,21 @@ class Audited:
                 scope["path"],
                 status,
                 key_id=principal.key_id if principal else None,
-                client=client[0] if client else None,
+                client=_client(scope),
                 request_id=request_id_of(scope),
             )
         except PocketformerError as error:  # what was done is done: its answer is not held back for that
             _log.error("request %s is not in the log of who did what: %s", request_id_of(scope), error)
 
 
+def _client(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
 def _counts(scope: Scope, status: int) -> bool:
-    if status in REFUSED:
-        return True
+    if status == FORBIDDEN:
+        return principal_seen(scope) is not None
     route = _route(scope)
     changes = scope["method"] not in SAFE and role_needed(scope["method"], route) not in (Role.READ, None)
     return changes and status < 400

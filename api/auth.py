@@ -34,6 +34,7 @@ _ONLY_READ = frozenset({("POST", "/v1/score")})
 """What changes nothing, whatever its method says."""
 _ADMINISTERED = ("/v1/keys", "/v1/audit")
 _PRINCIPAL = "pocketformer.principal"
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ def guard(request: Request, services: ServicesDep) -> None:
         return
     principal = identify(request, services)
     request.scope[_PRINCIPAL] = principal
+    if request.method not in SAFE and not _from_own_page(request, services.settings):
+        raise Forbidden("A page of another site sent this request: it is not done. Use this service's own page.")
+    if principal.key_id is not None:
+        services.rates.take(principal.key_id, services.settings.requests_per_minute)
     if not principal.role.includes(needed):
         raise Forbidden(
             f"{request.method} {route.path} is for keys with the role {needed}; the key {principal.key_id} "
@@ -89,22 +94,20 @@ def guard(request: Request, services: ServicesDep) -> None:
 
 def identify(request: Request, services: Services) -> Principal:
     """Return who is calling. Raises `Unauthenticated` where a key is asked for, or one was given that opens nothing."""
+    asks = services.settings.asks_for_keys or _came_from_afar(request)
     secret, from_cookie = _secret_of(request)
-    if secret is None:
-        if services.settings.asks_for_keys:
-            raise Unauthenticated(
-                "This service asks for a key: send it as `Authorization: Bearer KEY`, or sign in on the page. An "
-                "administrator makes one with `nas keys create NAME --role submit`."
-            )
-        return LOCAL
-    key = services.store.key_of_secret(secret)
-    if key is None:
+    key = None if secret is None else services.store.key_of_secret(secret)
+    if key is not None:
+        _note_use(services, key)
+        return principal_of(key, services.settings)
+    if secret is not None and (asks or not from_cookie):  # a cookie may be left from another service of this host
         raise Unauthenticated("The key is not one of this service's, or was revoked: ask an administrator for another.")
-    if from_cookie and request.method not in SAFE and not _from_own_page(request):
-        raise Unauthenticated("A page of another site sent this request: sign in on this service's own page.")
-    services.rates.take(key.id, services.settings.requests_per_minute)
-    _note_use(services, key)
-    return principal_of(key, services.settings)
+    if asks:
+        raise Unauthenticated(
+            "This service asks for a key: send it as `Authorization: Bearer KEY`, or sign in on the page. An "
+            "administrator makes one with `nas keys create NAME --role submit`."
+        )
+    return LOCAL
 
 
 def principal_of(key: KeyRecord, settings: Settings) -> Principal:
@@ -129,6 +132,11 @@ def check_evaluator(principal: Principal, document: Mapping[str, Any]) -> None:
         raise Forbidden("A job with an evaluator of its own runs code on the workers: only administrators submit one.")
 
 
+def cookie_name(request: Request) -> str:
+    """Return what the cookie of this service is called: a host's cookies go to all of its ports."""
+    return f"{COOKIE}_{request.url.port or request.url.scheme}"
+
+
 def _secret_of(request: Request) -> tuple[str | None, bool]:
     """Return what the caller shows, and whether a browser added it by itself."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
@@ -136,16 +144,27 @@ def _secret_of(request: Request) -> tuple[str | None, bool]:
         if scheme.lower() != "bearer" or not value.strip():
             raise Unauthenticated("The header Authorization is to be `Bearer KEY`.")
         return value.strip(), False
-    return request.cookies.get(COOKIE), True
+    return request.cookies.get(cookie_name(request)), True
 
 
-def _from_own_page(request: Request) -> bool:
-    """Return whether a request with a cookie comes from a page of this service.
+def _came_from_afar(request: Request) -> bool:
+    """Return whether a proxy passed the request on: then a caller on this machine's own address need not be on it."""
+    return any(name in request.headers for name in _OF_PROXIES)
 
-    `SameSite=Strict` keeps other sites out, but not another port of the same host; its page can't forge this header.
+
+def _from_own_page(request: Request, settings: Settings) -> bool:
+    """Return whether no page of another site sent the request; what is no browser names no origin.
+
+    A page can send simple requests anywhere, with the cookies of that place or, where nobody has to log in, without
+    any. Its browser says where it comes from, and the page can't forge that.
     """
-    origin = urlsplit(request.headers.get("origin", ""))
-    return bool(origin.netloc) and origin.netloc == request.headers.get("host")
+    if request.headers.get("authorization"):
+        return True  # no page can add it without asking first, which is never granted
+    origin = request.headers.get("origin")
+    if origin is None:
+        return cookie_name(request) not in request.cookies and request.headers.get("sec-fetch-site") in (None, "none")
+    place = urlsplit(origin)
+    return place.netloc == request.headers.get("host") or place.hostname in settings.allowed_hosts
 
 
 _noted: dict[str, float] = {}

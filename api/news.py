@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import anyio
 
@@ -13,19 +13,19 @@ _log = logging.getLogger("pocketformer.api")
 
 
 class News:
-    """The newest event's sequence number, polled while somebody waits for a newer one.
+    """A mark of what has happened so far, polled while somebody waits for another one.
 
-    Every event of every job gets its number in the order of commit, so a number that has not moved means that
-    nothing has happened.
+    Every event of every job gets its number in the order of commit, so a newest number and a number of jobs that have
+    not moved mean that nothing has happened.
     """
 
-    def __init__(self, last_sequence: Callable[[], int], poll_s: float) -> None:
-        self._last_sequence = last_sequence
+    def __init__(self, mark: Callable[[], Hashable], poll_s: float) -> None:
+        self._mark = mark
         self._poll_s = poll_s
         self._moved = anyio.Event()
         self._closed = False
         self.listeners = 0
-        self.newest = 0
+        self.newest: Hashable = None
 
     async def poll(self) -> None:
         """Look for news for ever; runs as one task beside the server."""
@@ -34,7 +34,7 @@ class News:
             if not self.listeners:
                 continue
             try:
-                newest = await anyio.to_thread.run_sync(self._last_sequence)
+                newest = await anyio.to_thread.run_sync(self._mark)
             except PocketformerError as error:
                 _log.warning("no news: %s", error)
                 continue
@@ -42,7 +42,7 @@ class News:
                 self.newest = newest
                 self._wake()
 
-    async def newer_than(self, newest: int) -> bool:
+    async def newer_than(self, newest: Hashable) -> bool:
         """Wait until `self.newest` differs from `newest`; return False when there will be no more news."""
         self.listeners += 1
         try:

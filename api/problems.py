@@ -110,7 +110,11 @@ async def _answer(request: Request, error: Exception) -> Response:
         error = InvalidInput(problem for details in error.errors() for problem in problems_of(_named(details)))
     kind = next(kind for error_class, kind in _KINDS if isinstance(error, error_class))
     problems = error.problems if isinstance(error, InvalidInput) else ()
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     return problem_response(request_id_of(request.scope), kind, str(error), problems, headers)
 
 

@@ -92,8 +92,13 @@ class Settings(BaseSettings):
 
     @property
     def asks_for_keys(self) -> bool:
-        """Whether callers need a key: everywhere but on this machine alone, with a database of its own."""
-        alone = is_loopback(self.host) and parse_url(self.database_url).drivername == "sqlite"
+        """Whether callers need a key: everywhere but on this machine alone, with a database of its own.
+
+        Who gives the service a name that others call it by lets others in, whatever address it listens on.
+        """
+        alone = (
+            is_loopback(self.host) and parse_url(self.database_url).drivername == "sqlite" and not self.allowed_hosts
+        )
         return self.require_keys or not alone
 
     @classmethod

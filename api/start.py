@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from api.settings import PREFIX, Settings
 from nas.errors import PocketformerError
 from nas.store.store import Store
+
+_log = logging.getLogger("pocketformer.api")
 
 
 class NobodyCouldComeIn(PocketformerError):
@@ -18,7 +22,11 @@ def prepare(store: Store, settings: Settings) -> None:
     """
     store.migrate()
     if settings.admin_key is not None:
-        store.put_named_admin_key(f"{PREFIX}ADMIN_KEY", settings.admin_key.get_secret_value())
+        name = f"{PREFIX}ADMIN_KEY"
+        if store.put_named_admin_key(name, settings.admin_key.get_secret_value()) is None:
+            _log.warning(
+                "%s is the secret of a key that was revoked: it opens nothing. Set another one, or none.", name
+            )
     if settings.asks_for_keys and not store.has_admin_key():
         raise NobodyCouldComeIn(
             f"Other machines reach this service (host {settings.host}, database {store.address}), so it asks for keys, "

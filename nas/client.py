@@ -53,6 +53,11 @@ class ServerUnreachable(PocketformerError):
 class ServerFailed(PocketformerError):
     """The server could not do what was asked."""
 
+    def __init__(self, message: str | None = None, status: int | None = None) -> None:
+        """`status` is that of its answer, where there was one."""
+        super().__init__(message)
+        self.status = status
+
 
 @dataclass(frozen=True)
 class Event:
@@ -474,4 +479,4 @@ def _raise_problem(response: httpx.Response) -> NoReturn:
             raise MissingEntry(detail)
         case 415 | 422 if problems:
             raise InvalidInput(problems)
-    raise ServerFailed(detail)
+    raise ServerFailed(detail, response.status_code)

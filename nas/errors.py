@@ -77,6 +77,11 @@ class Forbidden(PocketformerError):
 class QuotaExceeded(PocketformerError):
     """The key has as much as it may have."""
 
+    def __init__(self, message: str | None = None, retry_after_s: int | None = None) -> None:
+        """`retry_after_s` is after how many seconds the same may succeed, where that is known."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class LeaseLost(PocketformerError):
     """Another worker holds the job now; nothing more may be written for it."""

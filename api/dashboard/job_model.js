@@ -53,8 +53,8 @@ export class JobModel {
 
   /** Has the server delete the job. */
   async delete() {
-    this.stream?.stop();
     await remove(this.path);
+    this.stream?.stop();
   }
 
   /** What the server has told of metrics: the job's objectives, and the axes that it was asked about. */

@@ -70,7 +70,7 @@ export function jobsPage(root) {
   }
 
   async function refresh() {
-    if (!document.hidden) {
+    if (!document.hidden && !document.querySelector("dialog[open]")) {
       try {
         await look();
         notice("connection", null);

@@ -62,6 +62,10 @@ export function askForKey() {
       go.disabled = false;
     }
   });
+  dialog.addEventListener("close", () => {
+    asking = false; // a browser may close it in spite of all: the next refusal asks again
+    dialog.remove();
+  });
   document.body.append(dialog);
   dialog.showModal();
   field.focus();

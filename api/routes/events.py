@@ -108,6 +108,8 @@ def _rendered(store: Store, job_id: str, events: list[EventRecord]) -> list[Serv
         trial.number: TrialNews.model_validate({"trial": describe_trial(job, trial, view), **news}).model_dump_json()
         for trial in store.trials_numbered(job_id, numbers)
     }
+    if len(texts) < len(set(numbers)):
+        raise NotFound(f"The job {job_id} was deleted.")
     texts[None] = JobSummary.model_validate(describe_job(store, job)).model_dump_json()
     return [
         ServerSentEvent(id=str(event.sequence), event=event.kind, raw_data=texts[event.data.get("number")])

@@ -104,9 +104,9 @@ def resume_job(job_id: ControlledJobDep, store: StoreDep) -> dict[str, Any]:
 
 
 @router.post("/{job_id}/retry", response_model=JobSummary, responses=documented(404, 409))
-def retry_job(job_id: ControlledJobDep, store: StoreDep) -> dict[str, Any]:
+def retry_job(job_id: ControlledJobDep, store: StoreDep, principal: PrincipalDep) -> dict[str, Any]:
     """Have the search of a job that failed or was cancelled go on after the trials that it has."""
-    return describe_job(store, retry(store, job_id))
+    return describe_job(store, retry(store, job_id, principal.owner))
 
 
 @router.post(
@@ -115,9 +115,11 @@ def retry_job(job_id: ControlledJobDep, store: StoreDep) -> dict[str, Any]:
     responses=documented(404, 409, 413, 415, 422),
     openapi_extra=takes("Finish"),
 )
-def finish_job(job_id: ControlledJobDep, document: DocumentDep, store: StoreDep) -> dict[str, Any]:
+def finish_job(
+    job_id: ControlledJobDep, document: DocumentDep, store: StoreDep, principal: PrincipalDep
+) -> dict[str, Any]:
     """Train in full what a search has found: its front, the smallest, the largest, and a sample to judge it by.
 
     The job is queued again, and afterwards is what its search made it. The same request twice is one.
     """
-    return describe_job(store, finish(store, job_id, document))
+    return describe_job(store, finish(store, job_id, document, principal.owner))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.auth import COOKIE, Principal, identify, principal_of
+from api.auth import Principal, cookie_name, identify, principal_of
 from api.inputs import DocumentDep, refuse_unknown_query, takes
 from api.schemas.keys import Session, SignIn
 from api.schemas.problem import documented
@@ -30,16 +30,17 @@ def sign_in(document: DocumentDep, request: Request, services: ServicesDep, resp
     key = services.store.key_of_secret(secret)
     if key is None:
         raise Unauthenticated("The key is not one of this service's, or was revoked.")
+    over_tls = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:")
     response.set_cookie(
-        COOKIE, secret, max_age=COOKIE_AGE_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        cookie_name(request), secret, max_age=COOKIE_AGE_S, httponly=True, samesite="strict", secure=over_tls
     )
     return _told(principal_of(key, services.settings), services.settings.asks_for_keys)
 
 
 @router.delete("", status_code=204, responses=documented())
-def sign_out(response: Response) -> None:
+def sign_out(request: Request, response: Response) -> None:
     """Have the browser forget the key."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(cookie_name(request), httponly=True, samesite="strict")
 
 
 def _told(principal: Principal, asks_for_keys: bool) -> Session:

@@ -60,7 +60,7 @@ def submit(
     return store.add_job(spec.name, resolved, idempotency_key, spec.priority, owner)
 
 
-def finish(store: Store, job_id: str, document: Any) -> JobRecord:
+def finish(store: Store, job_id: str, document: Any, owner: Owner | None = None) -> JobRecord:
     """Ask for a job that has ended to be finished: the front and a sample trained in full, as `document` says.
 
     Raises `NotFound`, `InvalidInput` for the document, `Conflict` where no candidate was evaluated, `IllegalMove`
@@ -70,10 +70,10 @@ def finish(store: Store, job_id: str, document: Any) -> JobRecord:
     counts = store.counts(store.job(job_id).id)
     if not counts.complete:
         raise Conflict(f"The job {job_id} has no complete trial: there is nothing to train in full.")
-    return store.request_finish(job_id, asked.model_dump(mode="json"))
+    return store.request_finish(job_id, asked.model_dump(mode="json"), owner)
 
 
-def retry(store: Store, job_id: str) -> JobRecord:
+def retry(store: Store, job_id: str, owner: Owner | None = None) -> JobRecord:
     """Have the search of a job that failed or was cancelled go on from where it ended.
 
     Raises `NotFound`, `IllegalMove` for a job in another state, and `Conflict` where its budget has been used up.
@@ -86,7 +86,7 @@ def retry(store: Store, job_id: str) -> JobRecord:
             f"The job {job_id} has used up its budget of {budget} trials, {counts.failed} of which failed: submit it "
             "again, with a larger budget or after mending what made them fail."
         )
-    return store.retry_job(job_id)
+    return store.retry_job(job_id, owner)
 
 
 def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> dict[str, Any]:

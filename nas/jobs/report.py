@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from nas.errors import NotFound
 from nas.jobs.finish_plan import finish_progress
 from nas.jobs.trained import PROXY, best_of, qualities
 from nas.jobs.view import View, view_of
@@ -96,6 +97,8 @@ def front_of(
     """Return the front with its members in full, under the job's own objectives and limits or other ones."""
     view = view_of(store, job, objectives, constraints)
     members = {t.number: t for t in store.trials_numbered(job.id, view.front)}
+    if len(members) < len(view.front):
+        raise NotFound(f"The job {job.id} was deleted.")
     return {
         "objectives": [_describe_objective(o) for o in view.objectives],
         "constraints": [_describe_constraint(c) for c in view.constraints],

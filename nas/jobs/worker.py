@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from nas.architecture import Architecture
-from nas.errors import LeaseLost, PocketformerError, StoreUnavailable
+from nas.errors import LeaseLost, NotFound, PocketformerError, StoreUnavailable
 from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import reference_of
 from nas.jobs.context import JobContext
@@ -113,6 +113,9 @@ class Worker:
         except StoreUnavailable:
             raise  # the lease runs out and the job is claimed again
         except Exception as error:  # a job that can't go on must say so, not stay running for ever
+            if isinstance(error, NotFound) and not self._is_there(job.id):
+                log.warning("job %s was deleted", job.id)
+                return
             log.exception("job %s failed", job.id)
             known = isinstance(error, PocketformerError)
             text = str(error) if known else f"{type(error).__name__}: {error}"
@@ -123,6 +126,13 @@ class Worker:
         finally:
             lease.end()
             processes.close()
+
+    def _is_there(self, job_id: str) -> bool:
+        try:
+            self._store.job(job_id)
+        except NotFound:
+            return False
+        return True
 
     def _fail(self, job: JobRecord, error: str) -> None:
         """End a job that can't go on; what its search came to stands, if it was over."""
@@ -335,7 +345,7 @@ class _Lease:
         while not self._ended.wait(min(1.0, self._lease_s / 3)):
             try:
                 job = self._store.heartbeat(self._job.id, self._job.lease_token, self._lease_s)
-            except LeaseLost:
+            except (LeaseLost, NotFound):  # the second where the job was deleted
                 self._reason = LOST
                 return
             except StoreUnavailable as error:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from nas.store.database import Database, Section, lock_until_commit
 from nas.store.records import EventRecord
-from nas.store.tables import events
+from nas.store.tables import events, jobs
 from nas.store.values import LARGEST_SEQUENCE, check_limit, within_range
 
 EVENT_LOCK = 0x0E7E27
@@ -45,6 +45,12 @@ class Events(Section):
             statement = statement.where(events.c.job_id == job_id)
         with self._database.read() as connection:
             return connection.execute(statement).scalar_one() or 0
+
+    def news_mark(self) -> tuple[int, int]:
+        """Return what differs from before as soon as something has happened to any job, its deletion included."""
+        with self._database.read() as connection:
+            newest = connection.execute(select(func.max(events.c.sequence))).scalar_one() or 0
+            return newest, connection.execute(select(func.count()).select_from(jobs)).scalar_one()
 
 
 def _record(row: Row[Any]) -> EventRecord:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from nas.errors import Conflict, NotFound, QuotaExceeded
 from nas.store.database import Database, Section, insert_unless_there, lock_until_commit
 from nas.store.keys import Owner
+from nas.store.quotas import bytes_left
 from nas.store.tables import file_chunks, file_contents, files
 from nas.store.values import plain_text
 
@@ -51,10 +52,14 @@ class Upload:
             _remove_stale(connection, stale_s)
             # Where the name is taken only an equal content can be meant: it is compared, not written again
             self._compares = _record(connection, name) is not None
-            self._left = _bytes_left(connection, owner)
+            self._left = bytes_left(connection, owner, CHUNK_BYTES)
             if not self._compares:
                 self._id = uuid.uuid4().hex
-                started = {"id": self._id, "touched_at": Database.now(connection)}
+                started = {
+                    "id": self._id,
+                    "touched_at": Database.now(connection),
+                    "added_by": owner and owner.key_id,
+                }
                 connection.execute(insert(file_contents).values(started))
 
     @property
@@ -87,10 +92,10 @@ class Upload:
             lock_until_commit(connection, FINISH_LOCK)
             found = _record(connection, self._name)
             if found is None:
-                left = _bytes_left(connection, self._owner)
-                if left is not None and self._size > left:
-                    raise self._beyond_quota()
                 self._name_content(connection, sha256)
+                left = bytes_left(connection, self._owner, CHUNK_BYTES)
+                if left is not None and left < 0:
+                    raise self._beyond_quota()
                 found, created = _record(connection, self._name), True
             else:  # there before, or another upload of the name was quicker
                 created = False
@@ -126,6 +131,9 @@ class Upload:
                 raise Conflict(f"The upload of {self._name!r} brought nothing for too long: start it again.")
             chunk = {"content_id": self._id, "number": self._number, "content": content}
             connection.execute(insert(file_chunks).values(chunk))
+            left = bytes_left(connection, self._owner, CHUNK_BYTES)  # others of this key may come in beside it
+            if left is not None and left < len(content) - CHUNK_BYTES:
+                raise self._beyond_quota()
         self._number += 1
 
     def _name_content(self, connection: Connection, sha256: str) -> None:
@@ -205,15 +213,6 @@ _RECORDS = select(files.c.name, file_contents.c.sha256, file_contents.c.size_byt
 def _record(connection: Connection, name: str) -> FileRecord | None:
     row = connection.execute(_RECORDS.where(files.c.name == name)).first()
     return None if row is None else FileRecord(*row)
-
-
-def _bytes_left(connection: Connection, owner: Owner | None) -> int | None:
-    """Return how many bytes the owner may still bring; None for any number."""
-    if owner is None or owner.max_storage_bytes is None:
-        return None
-    sizes = select(func.coalesce(func.sum(file_contents.c.size_bytes), 0)).join_from(files, file_contents)
-    kept = int(connection.execute(sizes.where(files.c.added_by == owner.key_id)).scalar_one())
-    return max(0, owner.max_storage_bytes - kept)
 
 
 def _remove_stale(connection: Connection, stale_s: float) -> None:

@@ -12,7 +12,9 @@ from nas.search.priority import check_priority
 from nas.store.artifacts import remove_unused_artifacts, weights_of_job
 from nas.store.database import Database, Section
 from nas.store.job_rows import add_job_event, changed_job, end_job, finished_reason, job_record
+from nas.store.keys import Owner
 from nas.store.leases import lock_held_job, lock_job
+from nas.store.quotas import check_open_jobs
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.tables import events, jobs, recalled_trials, retrainings, trials
 from nas.store.values import plain
@@ -58,9 +60,11 @@ class JobControl(Section):
             if state.is_final or row.cancel_requested:
                 what = state if state.is_final else "being cancelled"
                 raise IllegalMove(f"The job {job_id} is {what}: only one that waits or runs can be paused.")
-            if state is JobState.PAUSED or row.pause_requested:
+            if state is JobState.PAUSED:
                 return job_record(row)
             if _is_held(row, Database.now(connection)):
+                if row.pause_requested:
+                    return job_record(row)
                 row = changed_job(connection, job_id, {"pause_requested": True})
                 add_job_event(connection, row)
                 return job_record(row)
@@ -89,7 +93,8 @@ class JobControl(Section):
             if state.is_final:
                 raise IllegalMove(f"The job {job_id} is {state}: only a paused one can be resumed.")
             if state is JobState.PAUSED:
-                row = _queued(connection, row, row.paused_at, {"paused_at": None})
+                check_job_move(state, JobState.QUEUED)
+                row = changed_job(connection, job_id, {"state": JobState.QUEUED})
             elif row.pause_requested:
                 row = changed_job(connection, job_id, {"pause_requested": False})
             else:
@@ -97,26 +102,38 @@ class JobControl(Section):
             add_job_event(connection, row)
             return job_record(row)
 
-    def retry_job(self, job_id: str) -> JobRecord:
+    def retry_job(self, job_id: str, owner: Owner | None = None) -> JobRecord:
         """Queue a job whose search failed or was cancelled: its search goes on after the trials that it has.
 
-        Raises `NotFound`, and `IllegalMove` for a job that has not ended, or whose search succeeded.
+        `owner` is who asks. Raises `NotFound`, `QuotaExceeded`, and `IllegalMove` for a job that has not ended, or
+        whose search succeeded.
         """
         with self._database.write() as connection:
             row = lock_job(connection, job_id)
             state = JobState(row.state)
             if state not in (JobState.FAILED, JobState.CANCELLED):
                 raise IllegalMove(f"The job {job_id} is {state}: only one that failed or was cancelled can be retried.")
-            changes = {"search_ended": None, "finish": None, "cancel_requested": False, "finished_at": None}
-            row = _queued(connection, row, row.finished_at, changes | {"reason": None})
+            check_job_move(state, JobState.QUEUED)
+            changes = {
+                "state": JobState.QUEUED,
+                "search_ended": None,
+                "finish": None,
+                "cancel_requested": False,
+                "reason": None,
+                "finished_at": None,
+                "idle_since": row.idle_since or row.finished_at,
+            }
+            row = changed_job(connection, job_id, changes)
+            check_open_jobs(connection, row, owner)
             add_job_event(connection, row)
             return job_record(row)
 
-    def request_finish(self, job_id: str, finish: dict[str, Any]) -> JobRecord:
+    def request_finish(self, job_id: str, finish: dict[str, Any], owner: Owner | None = None) -> JobRecord:
         """Queue a job that has ended, so that its architectures are trained in full as `finish` says.
 
-        A job that is at it, or is to be, with the same `finish` stays as it is. Raises `NotFound`, `InvalidInput`,
-        and `IllegalMove` for a job whose search goes on, or that is being finished in another way.
+        A job that is at it, or is to be, with the same `finish` stays as it is. `owner` is who asks. Raises `NotFound`,
+        `InvalidInput`, `QuotaExceeded`, and `IllegalMove` for a job whose search goes on, or that is being finished in
+        another way.
         """
         finish = plain(finish, "finish")
         with self._database.write() as connection:
@@ -138,6 +155,7 @@ class JobControl(Section):
                 "finished_at": None,
             }
             row = changed_job(connection, job_id, changes)
+            check_open_jobs(connection, row, owner)
             add_job_event(connection, row)
             return job_record(row)
 
@@ -182,16 +200,9 @@ def _paused(connection: Connection, row: Row[Any]) -> Row[Any]:
     changes = {
         "state": JobState.PAUSED,
         "pause_requested": False,
-        "paused_at": Database.now(connection),
+        "idle_since": row.idle_since or Database.now(connection),
         "lease_expires_at": None,
     }
     row = changed_job(connection, row.id, changes)
     add_job_event(connection, row)
     return row
-
-
-def _queued(connection: Connection, row: Row[Any], idle_since: datetime, changes: dict[str, Any]) -> Row[Any]:
-    """Queue a job again that stood still since then; that time does not count into its hours."""
-    check_job_move(JobState(row.state), JobState.QUEUED)
-    idle_s = max(0.0, (Database.now(connection) - idle_since).total_seconds()) if row.started_at else 0.0
-    return changed_job(connection, row.id, changes | {"state": JobState.QUEUED, "idle_s": row.idle_s + idle_s})

@@ -36,13 +36,14 @@ def end_job(
 ) -> Row[Any]:
     """End a job in the caller's transaction; what still runs of it is failed with it."""
     check_job_move(JobState(row.state), state)
+    now = Database.now(connection)
     fail_running_trials(connection, row.id, f"the job ended ({state}) while this trial was running")
     fail_running_retrainings(connection, row.id, f"the job ended ({state}) while this was running")
     ended = {
         "state": state,
         "reason": mended_text(reason),
-        "finished_at": Database.now(connection),
-        "paused_at": None,
+        "finished_at": now,
+        "idle_since": row.idle_since or now,
         "pause_requested": False,
         "lease_expires_at": None,
         "search_ended": row.search_ended or {"state": state, "reason": mended_text(reason)},

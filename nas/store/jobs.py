@@ -11,18 +11,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound, QuotaExceeded
+from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound
 from nas.search.priority import check_priority
-from nas.store.database import Database, Section, insert_unless_there, lock_until_commit
+from nas.store.database import Database, Section, insert_unless_there
 from nas.store.job_rows import add_job_event, changed_job, end_job, job_record
 from nas.store.keys import Owner
 from nas.store.leases import lease_end, lock_held_job, lock_job
+from nas.store.quotas import check_open_jobs
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.tables import jobs
 from nas.store.values import LARGEST_SEQUENCE, check_limit, mended_text, plain, plain_text, within_range
-
-QUOTA_LOCK = 0x0907A
-"""Advisory lock of PostgreSQL: what a key has is counted with nobody adding to it."""
 
 
 class Jobs(Section):
@@ -62,9 +60,8 @@ class Jobs(Section):
         with self._database.write() as connection:
             values["created_at"] = Database.now(connection)
             if insert_unless_there(connection, jobs, values):
-                if owner is not None:
-                    _check_quota(connection, owner)
                 row = connection.execute(select(jobs).where(jobs.c.id == values["id"])).one()
+                check_open_jobs(connection, row, owner)
                 add_job_event(connection, row)
                 return job_record(row), True
             first = connection.execute(select(jobs).where(jobs.c.idempotency_key == idempotency_key)).one()
@@ -179,21 +176,6 @@ class Jobs(Section):
         return {state: found.get(state, 0) for state in JobState}
 
 
-def _check_quota(connection: Connection, owner: Owner) -> None:
-    """Raise `QuotaExceeded` when the owner now has more jobs that have not ended than it may have."""
-    if owner.max_open_jobs is None:
-        return
-    lock_until_commit(connection, QUOTA_LOCK)
-    ended = [state for state in JobState if state.is_final]
-    mine = (jobs.c.submitted_by == owner.key_id) & jobs.c.state.not_in(ended)
-    held = connection.execute(select(func.count()).select_from(jobs).where(mine)).scalar_one()
-    if held > owner.max_open_jobs:
-        raise QuotaExceeded(
-            f"The key {owner.key_id} may have {owner.max_open_jobs} jobs that have not ended at once: wait for one of "
-            "them, cancel one, or ask an administrator for more."
-        )
-
-
 def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:
     now = Database.now(connection)
     end = lease_end(now, lease_s)
@@ -201,13 +183,16 @@ def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s
     if row is None:
         return None
     check_job_move(JobState(row.state), JobState.RUNNING)
-    changes = {
+    changes: dict[str, Any] = {
         "state": JobState.RUNNING,
         "started_at": row.started_at or now,
         "lease_owner": plain_text(worker, "worker"),
         "lease_token": row.lease_token + 1,
         "lease_expires_at": end,
     }
+    if row.search_ended is None and row.idle_since is not None:  # the clock of its hours goes on
+        idle_s = max(0.0, (now - row.idle_since).total_seconds()) if row.started_at else 0.0
+        changes |= {"idle_s": row.idle_s + idle_s, "idle_since": None}
     row = changed_job(connection, row.id, changes)
     add_job_event(connection, row)
     return job_record(row)

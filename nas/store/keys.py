@@ -147,20 +147,36 @@ class Keys(Section):
             now = Database.now(connection)
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=now))
 
-    def put_named_admin_key(self, name: str, secret: str) -> KeyRecord:
+    def put_named_admin_key(self, name: str, secret: str) -> KeyRecord | None:
         """Have one key of an administrator under this name: with this secret, and with no other one any more.
 
-        Raises `InvalidInput` for a secret that is too short, `Conflict` for one that another key has.
+        A secret that was revoked stays so: None, where another administrator has a key. Raises `InvalidInput` for a
+        secret that is too short, `Conflict` for one that a lesser key has, or the only one of an administrator had.
         """
-        found = self.key_of_secret(check_secret(secret, name))
-        if found is None:
-            found, _ = self.add_key(name, Role.ADMIN, "settings", secret=secret)
-        elif found.role is not Role.ADMIN:
-            raise Conflict(f"{name} is the secret of the key {found.id}, which has the role {found.role}.")
-        for key in self.api_keys():
-            if key.name == name and key.id != found.id and key.revoked_at is None:
-                self.revoke_key(key.id)
-        return found
+        check_secret(secret, name)
+        with self._database.write() as connection:
+            lock_until_commit(connection, KEY_LOCK)
+            row = _with_secret(connection, secret)
+            if row is not None and row.role != Role.ADMIN:
+                raise Conflict(f"{name} is the secret of the key {row.id}, which has the role {row.role}.")
+            if row is not None and row.revoked_at is not None:
+                if not _active_admins(connection):
+                    raise Conflict(f"{name} is the secret of the key {row.id}, which was revoked: set another one.")
+                return None
+            now = Database.now(connection)
+            if row is None:
+                values = {
+                    "id": "k-" + secrets.token_hex(4),
+                    "name": name,
+                    "role": Role.ADMIN,
+                    "secret_sha256": _hashed(secret),
+                    "created_by": "settings",
+                    "created_at": now,
+                }
+                row = connection.execute(insert(api_keys).values(values).returning(api_keys)).one()
+            earlier = (api_keys.c.name == name) & (api_keys.c.id != row.id) & api_keys.c.revoked_at.is_(None)
+            connection.execute(update(api_keys).where(earlier).values(revoked_at=now))
+            return _record(row)
 
     def has_admin_key(self) -> bool:
         """Return whether an administrator can come in."""

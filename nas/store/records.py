@@ -114,10 +114,10 @@ class JobRecord:
     """The higher, the sooner it is claimed."""
     cancel_requested: bool
     pause_requested: bool
-    paused_at: datetime | None
-    """Since when it is paused; None while it is not."""
+    idle_since: datetime | None
+    """Since when the clock of its hours stands still: it is paused, has ended, or waits for a worker after that."""
     idle_s: float
-    """For how many seconds since `started_at` it was paused, or had ended before it was tried again."""
+    """For how many seconds since `started_at` it did until a worker took its search up again."""
     lease_owner: str | None
     """The worker that claimed the job last."""
     lease_token: int

@@ -111,6 +111,7 @@ file_contents = Table(
     Column("sha256", String, unique=True),  # with its size, set at the end of the upload: until then no file has it
     Column("size_bytes", BigInteger),
     Column("touched_at", UtcDateTime, nullable=False),  # when the last chunk came
+    Column("added_by", String),  # the id of a key
 )
 
 file_chunks = Table(
@@ -144,7 +145,7 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
     Column("pause_requested", Boolean, nullable=False, server_default=false()),
-    Column("paused_at", UtcDateTime),
+    Column("idle_since", UtcDateTime),
     Column("idle_s", Float, nullable=False, server_default="0"),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("lease_owner", String),

@@ -30,7 +30,7 @@ class PauseContract:
         job, _ = store.add_job("first", DOCUMENT)
         paused = store.request_pause(job.id)
         assert (paused.state, paused.pause_requested, paused.finished_at) == (JobState.PAUSED, False, None)
-        assert paused.paused_at is not None
+        assert paused.idle_since is not None
         assert store.claim_job("worker-1", 60) is None
         assert store.claim_job_by_id(job.id, "worker-1", 60) is None
         assert store.job(job.id) == paused
@@ -50,6 +50,12 @@ class PauseContract:
         assert store.request_pause(job.id).state is JobState.PAUSED
         assert store.claim_job("worker-2", 60) is None
 
+    def test_a_pause_that_a_worker_took_into_its_grave_is_made_when_it_is_asked_for_again(self, store: Store) -> None:
+        job = running_job(store)
+        store.request_pause(job.id)
+        store.heartbeat(job.id, 1, 0)  # its last: the lease has run out
+        assert store.request_pause(job.id).state is JobState.PAUSED
+
     def test_asking_twice_is_asking_once(self, store: Store) -> None:
         running, waiting = running_job(store), store.add_job("second", DOCUMENT)[0]
         asked = [store.request_pause(job.id) for job in (running, waiting)]
@@ -63,29 +69,49 @@ class PauseContract:
         store.request_pause(job.id)
         store.pause_job(job.id, 1)
         resumed = store.resume_job(job.id)
-        assert (resumed.state, resumed.paused_at) == (JobState.QUEUED, None)
+        assert resumed.state is JobState.QUEUED
         claimed = [store.claim_job("worker-2", 60) for _ in range(2)]
         assert [each and each.id for each in claimed] == [job.id, younger.id]
         assert claimed[0] is not None
         assert (claimed[0].lease_token, claimed[0].started_at) == (2, job.started_at)
         assert [trial.number for trial in store.trials(job.id)] == [0, 1]
 
-    def test_the_time_it_was_paused_for_is_kept_apart(self, store: Store) -> None:
+    def test_the_time_until_a_worker_takes_it_up_again_is_kept_apart(self, store: Store) -> None:
         job = running_job(store, lease_s=0)
         for _ in range(2):
             before = store.job(job.id).idle_s
             paused = store.request_pause(job.id)
             resumed = store.resume_job(job.id)
-            event = store.events_after(job.id, 0)[-1]
-            assert paused.paused_at is not None
-            longest = (event.created_at - paused.paused_at).total_seconds()
-            assert 0 < resumed.idle_s - before <= longest
-            assert store.claim_job("worker", 0) is not None
+            assert (resumed.idle_s, resumed.idle_since) == (before, paused.idle_since)
+            claimed = store.claim_job("worker", 0)
+            assert claimed is not None
+            assert claimed.idle_since is None
+            claimed_at = store.events_after(job.id, 0)[-1].created_at
+            assert paused.idle_since is not None
+            assert 0 < claimed.idle_s - before <= (claimed_at - paused.idle_since).total_seconds()
+
+    def test_the_time_in_which_a_job_is_finished_is_kept_apart_too(self, store: Store) -> None:
+        job = job_with_trial(store)
+        ended = store.finish_job(job.id, 1, JobState.CANCELLED, "reason")
+        store.request_finish(job.id, FINISH)
+        finishing = store.claim_job("worker", 60)
+        assert finishing is not None
+        assert (finishing.idle_s, finishing.idle_since) == (0.0, ended.idle_since)
+        store.finish_job(job.id, 2, JobState.CANCELLED, "finished")
+        store.retry_job(job.id)
+        again = store.claim_job("worker", 60)
+        assert again is not None
+        assert ended.idle_since is not None
+        now = store.events_after(job.id, 0)[-1].created_at
+        assert 0 < again.idle_s <= (now - ended.idle_since).total_seconds()
 
     def test_a_pause_before_a_job_has_begun_costs_nothing(self, store: Store) -> None:
         job, _ = store.add_job("first", DOCUMENT)
         store.request_pause(job.id)
-        assert store.resume_job(job.id).idle_s == 0
+        store.resume_job(job.id)
+        claimed = store.claim_job("worker", 60)
+        assert claimed is not None
+        assert (claimed.idle_s, claimed.idle_since) == (0.0, None)
 
     def test_a_request_that_its_worker_has_not_heard_yet_is_withdrawn(self, store: Store) -> None:
         job = running_job(store)
@@ -114,7 +140,7 @@ class PauseContract:
         store.request_pause(job.id)
         store.pause_job(job.id, 1)
         cancelled = store.request_cancel(job.id)
-        assert (cancelled.state, cancelled.reason, cancelled.paused_at) == (JobState.CANCELLED, "cancelled", None)
+        assert (cancelled.state, cancelled.reason) == (JobState.CANCELLED, "cancelled")
         assert (store.counts(job.id).running, store.counts(job.id).failed) == (0, 1)
 
     def test_a_cancellation_comes_before_a_pause(self, store: Store) -> None:
@@ -162,9 +188,9 @@ class RetryContract:
             None,
         )
         assert not queued.cancel_requested
-        assert queued.idle_s > 0
         claimed = store.claim_job("worker-2", 60)
         assert claimed is not None
+        assert claimed.idle_s > 0
         assert claimed.search_ended is None
         assert [trial.number for trial in store.trials(job.id)] == [0, 1]
 

@@ -6,7 +6,9 @@ import pytest
 from store_contract import DOCUMENT
 
 from nas.errors import Conflict, InvalidInput, NotFound, QuotaExceeded
+from nas.store.files import CHUNK_BYTES
 from nas.store.keys import Owner, Role
+from nas.store.records import JobState
 from nas.store.store import Store
 
 SECRET = "a secret of one's own, which is long enough".replace(" ", "-")
@@ -81,6 +83,16 @@ class KeyContract:
         with pytest.raises(InvalidInput, match="ENVIRONMENT"):
             store.put_named_admin_key("ENVIRONMENT", "short")
 
+    def test_the_named_key_stays_revoked_where_another_administrator_can_come_in(self, store: Store) -> None:
+        leaked = store.put_named_admin_key("ENVIRONMENT", SECRET)
+        assert leaked is not None
+        other, _ = store.add_key("anna", Role.ADMIN, "me")
+        store.revoke_key(leaked.id)
+        assert store.put_named_admin_key("ENVIRONMENT", SECRET) is None
+        assert store.key_of_secret(SECRET) is None
+        assert store.put_named_admin_key("ENVIRONMENT", SECRET + "2") is not None
+        assert other.id in {key.id for key in store.api_keys() if key.revoked_at is None}
+
     def test_a_secret_of_a_lesser_key_does_not_become_that_of_an_administrator(self, store: Store) -> None:
         store.add_key("anna", Role.READ, "me", secret=SECRET)
         with pytest.raises(Conflict, match="role read"):
@@ -107,6 +119,27 @@ class QuotaContract:
         assert len(store.jobs()[0]) == 3
         store.request_cancel(jobs[0].id)
         store.add_job("mine", DOCUMENT, owner=owner)
+
+    def test_a_job_that_is_queued_again_counts_again(self, store: Store) -> None:
+        owner = Owner("k-1", max_open_jobs=1)
+        job, _ = store.add_job("mine", DOCUMENT, owner=owner)
+        store.request_cancel(job.id)
+        store.add_job("mine", DOCUMENT, owner=owner)
+        for ask in (lambda: store.retry_job(job.id, owner), lambda: store.request_finish(job.id, {"seeds": 1}, owner)):
+            with pytest.raises(QuotaExceeded):
+                ask()
+        assert store.job(job.id).state is JobState.CANCELLED
+        assert store.retry_job(job.id, Owner("k-admin", max_open_jobs=0)).state is JobState.QUEUED
+
+    def test_uploads_beside_each_other_count_together(self, store: Store) -> None:
+        owner = Owner("k-1", max_storage_bytes=3 * CHUNK_BYTES)
+        first, second = (store.upload(name, owner=owner) for name in ("a.txt", "b.txt"))
+        first.write(b"x" * 2 * CHUNK_BYTES)
+        with pytest.raises(QuotaExceeded):
+            second.write(b"y" * 2 * CHUNK_BYTES)
+        second.abandon()
+        assert first.finish()[1]
+        assert [file.size_bytes for file in store.files()] == [2 * CHUNK_BYTES]
 
     def test_a_repeated_submission_is_answered_although_nothing_more_may_be_submitted(self, store: Store) -> None:
         owner = Owner("k-1", max_open_jobs=1)

@@ -211,8 +211,13 @@ class JobsAndTrials(RuleBasedStateMachine):
         job = self.expected[n]
         allowed = not (job["state"].is_final or job["cancel"])
         self.expect(None if allowed else IllegalMove, lambda: self.store.request_pause(self.ids[n]))
-        if allowed and job["state"] is not JobState.PAUSED and not job["pause"]:
-            job |= {"pause": True} if self.is_held(job) else {"state": JobState.PAUSED}
+        if not allowed or job["state"] is JobState.PAUSED:
+            return
+        if self.is_held(job):
+            self.events[n] += not job["pause"]
+            job["pause"] = True
+        else:
+            job |= {"state": JobState.PAUSED, "pause": False}
             self.events[n] += 1
 
     @rule(n=JOBS, token=TOKENS)
@@ -322,7 +327,8 @@ class JobsAndTrials(RuleBasedStateMachine):
             )
             assert (job.cancel_requested, job.pause_requested) == (expected["cancel"], expected["pause"])
             assert (job.finished_at is not None) == job.state.is_final
-            assert (job.paused_at is not None) == (job.state is JobState.PAUSED)
+            if job.state is JobState.PAUSED or job.state.is_final:
+                assert job.idle_since is not None
             trials = self.store.trial_summaries(job_id)
             assert {trial.number: trial.state for trial in trials} == expected["trials"]
             assert all((trial.finished_at is not None) == trial.state.is_final for trial in trials)

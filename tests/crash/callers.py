@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from nas.client import Client, ServerFailed, ServerUnreachable
 from nas.errors import Conflict, NotFound
@@ -14,6 +14,7 @@ from tests.browser.recorded_jobs import DEVICE, device_and_table
 from tests.crash.ledger import Ledger
 from tests.integration.api_examples import job_document
 
+Answer = TypeVar("Answer")
 CALLERS = 3
 MOST_OPEN = 6
 """Jobs that have not ended, above which nobody submits another: the service is to be kept busy, not buried."""
@@ -44,11 +45,15 @@ class Callers:
         for thread in self._threads:
             thread.join(120)
             assert not thread.is_alive(), "a caller got no answer"
-        if self._failures:
-            raise AssertionError(f"a caller met {self._failures[0]!r}") from self._failures[0]
+        self.check()
         with Client(self._url, api_key=self._api_key) as client:
             for job_id in self._ledger.jobs:
-                self._insist(lambda job_id=job_id: client.resume_job(job_id))
+                self._insist(lambda job_id=job_id: client.resume_job(job_id), may_refuse=True)
+
+    def check(self) -> None:
+        """Raise what a caller met."""
+        if self._failures:
+            raise AssertionError(f"a caller met {self._failures[0]!r}") from self._failures[0]
 
     def stop(self) -> None:
         """Go away, whatever was asked."""
@@ -95,8 +100,21 @@ class Callers:
         if not known:
             return
         job_id = rng.choice(known[-8:])
-        ask = rng.choice((client.pause_job, client.resume_job, client.resume_job, client.cancel_job, client.retry_job))
-        self._insist(lambda: ask(job_id))
+        asks = (client.pause_job, client.resume_job, client.resume_job, client.cancel_job, client.retry_job)
+        ask = rng.choice((*asks, self._prioritise(client, rng), self._delete(client)))
+        self._insist(lambda: ask(job_id), may_refuse=True)
+
+    @staticmethod
+    def _prioritise(client: Client, rng: random.Random) -> Callable[[str], object]:
+        return lambda job_id: client.set_priority(job_id, rng.randint(-3, 3))
+
+    def _delete(self, client: Client) -> Callable[[str], object]:
+        def delete(job_id: str) -> None:
+            self._ledger.to_be_deleted(job_id)
+            client.delete_job(job_id)
+            self._ledger.deletion_acknowledged(job_id)
+
+        return delete
 
     def _bring_table(self, client: Client, rng: random.Random) -> None:
         created_at = (
@@ -110,13 +128,22 @@ class Callers:
             if added:
                 self._ledger.table_acknowledged(DEVICE, added["version"], created_at)
 
-    def _insist(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """Repeat a request until it is answered; None where the answer is no, or nobody waits any more."""
+    def _insist(self, ask: Callable[[], Answer], *, may_refuse: bool = False) -> Answer | None:
+        """Repeat a request until it is answered; None where nobody waits any more, or where it may be refused and is.
+
+        An answer that the service should not give ends the caller, and so the round.
+        """
         while not self._gone.is_set():
             try:
                 return ask()
             except (Conflict, NotFound):
+                if not may_refuse:
+                    raise
                 return None
-            except (ServerUnreachable, ServerFailed):
+            except ServerUnreachable:
+                self._gone.wait(0.05)
+            except ServerFailed as error:
+                if error.status not in (None, 503):
+                    raise
                 self._gone.wait(0.05)
         return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from nas.store.records import JobState, TrialState
+from nas.errors import PocketformerError
+from nas.store.records import JobState, TrialRecord, TrialState
 from nas.store.store import Store
 
 PATIENCE_S = 5.0
@@ -32,6 +33,10 @@ class Ledger:
     """By device and version, when the table says it was made."""
     ended: dict[tuple[str, int], Any] = field(default_factory=dict)
     """By job and number, each trial that was ever seen to have ended, as it was."""
+    going: set[str] = field(default_factory=set)
+    """Jobs that somebody wanted deleted: there or not, nobody knows."""
+    gone: set[str] = field(default_factory=set)
+    """Those of them whose deletion was acknowledged."""
     patience_s: float = PATIENCE_S
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,6 +46,16 @@ class Ledger:
             earlier = self.by_key.setdefault(key, job["id"])
             assert earlier == job["id"], f"the key {key} gave {earlier} and later {job['id']}"
             self.jobs[job["id"]] = document
+
+    def to_be_deleted(self, job_id: str) -> None:
+        """Note that a job may be gone from now on."""
+        with self.lock:
+            self.going.add(job_id)
+
+    def deletion_acknowledged(self, job_id: str) -> None:
+        """Note that a job is gone: it may not come back."""
+        with self.lock:
+            self.gone.add(job_id)
 
     def file_acknowledged(self, name: str, content: bytes) -> None:
         """Note a file that the service has acknowledged."""
@@ -59,23 +74,32 @@ class Ledger:
         `last_worker_started` is when the youngest worker began, by `time.monotonic`.
         """
         with self.lock:
-            jobs, files, tables = dict(self.jobs), dict(self.files), dict(self.tables)
+            jobs = {job_id: document for job_id, document in self.jobs.items() if job_id not in self.going}
+            gone, files, tables = set(self.gone), dict(self.files), dict(self.tables)
+        back = gone & {job.id for job in self._all_jobs()}
+        assert not back, f"deleted, and there again: {back}"
         for job_id, document in jobs.items():
-            job = self.store.job(job_id)
-            assert job.document["spec"]["name"] == document["name"], f"{job_id} has another document"
-            self._check_trials(job_id, document["budget"]["trials"])
-            self._check_events(job_id)
-            if job.state.is_final:
-                running = self.store.counts(job_id).running
-                # Somebody may have had it tried again between the two readings
-                assert not running or self.store.job(job_id) != job, f"{job_id} is {job.state} with a running trial"
-            elif job.state is JobState.RUNNING:
-                self._check_lease(job_id, last_worker_started)
+            try:
+                self._check_job(job_id, document, last_worker_started)
+            except (AssertionError, PocketformerError):
+                if job_id not in self.going:  # nobody wanted it deleted meanwhile
+                    raise
         for name, sha256 in files.items():
             assert self.store.file(name).sha256 == sha256, f"the file {name} has changed"
         for (device, version), created_at in tables.items():
             document = self.store.latency_table(device, version).document or {}
             assert document.get("created_at") == created_at, f"table {version} of {device} is another"
+
+    def _check_job(self, job_id: str, document: dict[str, Any], last_worker_started: float) -> None:
+        job = self.store.job(job_id)
+        assert job.document["spec"]["name"] == document["name"], f"{job_id} has another document"
+        self._check_trials(job_id, document["budget"]["trials"])
+        if job.state.is_final:
+            running = self.store.counts(job_id).running
+            # Somebody may have had it tried again between the two readings
+            assert not running or self.store.job(job_id) != job, f"{job_id} is {job.state} with a running trial"
+        elif job.state is JobState.RUNNING:
+            self._check_lease(job_id, last_worker_started)
 
     def check_at_the_end(self) -> None:
         """Raise `AssertionError` unless everything can be read whole, and each key made one job."""
@@ -87,7 +111,7 @@ class Ledger:
             for piece in self.store.file_pieces(name):
                 digest.update(piece)
             assert digest.hexdigest() == sha256, f"the file {name} can't be read as it was brought"
-        for job_id in self.jobs:
+        for job_id in set(self.jobs) - self.going:
             for trial in self.store.trials(job_id, state=TrialState.COMPLETE):
                 assert trial.weights_sha256, f"trial {trial.number} of {job_id} has no weights"
                 content = self.store.artifact(trial.weights_sha256)
@@ -115,9 +139,10 @@ class Ledger:
         there = set(numbers)
         lost = [number for (job, number) in self.ended if job == job_id and number not in there]
         assert not lost, f"{job_id} has lost the trials {lost}"
+        self._check_events(job_id, trials)
 
-    def _check_events(self, job_id: str) -> None:
-        """Each trial is told to have begun once and to have ended once."""
+    def _check_events(self, job_id: str, trials: list[TrialRecord]) -> None:
+        """Each of these trials is told to have begun once, and to have ended once if it has."""
         told = Counter(
             (event.data["number"], event.data["state"])
             for event in self.store.events_after(job_id, 0, 10_000)
@@ -125,6 +150,9 @@ class Ledger:
         )
         twice = {what: n for what, n in told.items() if n > 1}
         assert not twice, f"{job_id} has recorded {twice}"
+        due = {(trial.number, str(trial.state)) for trial in trials}
+        due |= {(trial.number, "running") for trial in trials if trial.state is not TrialState.SKIPPED}
+        assert due <= set(told), f"{job_id} has not told of {due - set(told)}"
 
     def _check_lease(self, job_id: str, last_worker_started: float) -> None:
         job = self.store.job(job_id)

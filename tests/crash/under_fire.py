@@ -121,6 +121,7 @@ def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: f
         try:
             while killed.total() < kills or set(killed) != KINDS:
                 time.sleep(rng.uniform(0, longest_rest_s))
+                callers.check()
                 (victim,) = rng.choices(VICTIMS, WEIGHTS)
                 if programs.kill(victim, rng):
                     killed[victim.split("-")[0]] += 1

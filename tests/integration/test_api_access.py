@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,9 +14,12 @@ import pytest
 from api_examples import job_document
 from api_service import Service, serving
 from fastapi.routing import APIRoute
+from starlette.routing import Mount, Route
 
 import api.routes
+from api.app import create_app
 from api.rates import Rates
+from api.settings import Settings
 from nas.errors import QuotaExceeded
 from nas.store.keys import Role
 
@@ -105,6 +109,10 @@ def test_the_table_has_every_route() -> None:
     ]
     routes = [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
     assert {(method, route.path) for route in routes for method in route.methods} == set(LEAST_ROLE)
+    # Beside these the app has the description of the API, and the pages' files
+    app = create_app(Settings.load(database_url="sqlite:///never-opened.db"))
+    assert {route.path for route in app.routes if isinstance(route, Route)} == {"/openapi.json"}
+    assert all(route.path.startswith("/static/") for route in app.routes if isinstance(route, Mount))
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(LEAST_ROLE))
@@ -233,8 +241,9 @@ def test_who_calls_too_often_is_told_how_long_to_wait() -> None:
     rates = Rates(lambda: now)
     for _ in range(60):
         rates.take("k-1", 60)
-    with pytest.raises(QuotaExceeded, match=r"60 requests a minute: wait 1\.0 s"):
+    with pytest.raises(QuotaExceeded, match=r"60 requests a minute: wait 1\.0 s") as refused:
         rates.take("k-1", 60)
+    assert refused.value.retry_after_s == 1
     rates.take("k-2", 60)
     now = 1.0
     rates.take("k-1", 60)
@@ -242,6 +251,16 @@ def test_who_calls_too_often_is_told_how_long_to_wait() -> None:
         rates.take("k-1", 60)
     for _ in range(1000):
         rates.take("k-1", 0)  # no limit
+
+
+def test_an_answer_to_who_calls_too_often_says_when_to_come_again(tmp_path: Path) -> None:
+    with serving(tmp_path / "x.db", requests_per_minute=2) as service:
+        _, secret = service.store.add_key("eager", Role.READ, "the test")
+        own = {"Authorization": f"Bearer {secret}"}
+        answers = [service.client.get("/v1/jobs", headers=own) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 30
+        assert service.client.get("/v1/jobs").status_code == 200  # others are not held up
 
 
 # The page ----------------------------------------------------------------------------------------------------
@@ -265,10 +284,44 @@ def test_a_cookie_lets_in_and_signing_out_takes_it_back(browser: httpx.Client) -
     assert browser.get("/v1/jobs").status_code == 401
 
 
-@pytest.mark.parametrize("origin", [None, "null", "https://evil.example", "http://127.0.0.1:9"])
+ELSEWHERE = ("null", "https://evil.example", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("origin", [None, *ELSEWHERE])
 def test_another_page_can_not_act_with_the_cookie(browser: httpx.Client, origin: str | None) -> None:
     headers = {"Origin": origin} if origin else {}
-    assert browser.post("/v1/jobs", json=job_document(), headers=headers).status_code == 401
+    refused = browser.post("/v1/jobs", json=job_document(), headers=headers)
+    assert refused.status_code == 403
+    assert "another site" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [*({"Origin": origin} for origin in ELSEWHERE), {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+)
+def test_another_page_can_not_act_where_nobody_has_to_log_in(service: Service, headers: dict[str, str]) -> None:
+    before = service.rows()
+    brought = service.client.post("/v1/datasets", params={"name": "a.txt"}, content=b"mine now\n", headers=headers)
+    assert brought.status_code == 403
+    assert service.client.post("/v1/jobs", json=job_document(), headers=headers).status_code == 403
+    assert service.rows() == before
+    assert service.client.get("/v1/jobs", headers=headers).status_code == 200
+
+
+def test_the_services_own_page_can_where_nobody_has_to_log_in(service: Service) -> None:
+    headers = {"Origin": service.url, "Sec-Fetch-Site": "same-origin"}
+    assert service.client.post("/v1/jobs", json=job_document(), headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"])
+def test_who_comes_through_a_proxy_needs_a_key(service: Service, header: str) -> None:
+    assert service.client.get("/v1/jobs", headers={header: "203.0.113.5"}).status_code == 401
+
+
+def test_the_cookie_of_another_service_of_this_host_locks_nobody_out(service: Service) -> None:
+    port = service.url.rsplit(":", 1)[1]
+    cookies = f"pocketformer_key_1=theirs; pocketformer_key_{port}=of another database"
+    assert service.client.get("/v1/session", headers={"Cookie": cookies}).json()["name"] == "local"
 
 
 def test_the_services_own_page_can(browser: httpx.Client, guarded: Guarded) -> None:
@@ -286,7 +339,7 @@ def test_a_key_that_opens_nothing_does_not_sign_in(guarded: Guarded) -> None:
 # The log ---------------------------------------------------------------------------------------------------
 
 
-def test_what_changes_something_or_was_refused_is_in_the_log_and_nothing_else(guarded: Guarded) -> None:
+def test_what_changes_something_or_was_refused_to_a_key_is_in_the_log_and_nothing_else(guarded: Guarded) -> None:
     before = guarded.service.store.audit_entries(limit=1)[0].sequence
     job = guarded.call("POST", "/v1/jobs", Role.SUBMIT, json=job_document()).json()
     guarded.call("GET", job["links"]["self"], Role.READ)
@@ -294,12 +347,12 @@ def test_what_changes_something_or_was_refused_is_in_the_log_and_nothing_else(gu
     guarded.call("POST", "/v1/jobs", Role.SUBMIT, json={})  # invalid: nothing has changed
     guarded.call("GET", "/v1/jobs", None)
     guarded.call("DELETE", "/v1/keys/k-none", Role.SUBMIT)
+    guarded.service.client.get("/v1/jobs", headers={"Authorization": "Bearer pf_invented"})
     page = guarded.call("GET", "/v1/audit", Role.ADMIN).json()
     new = [entry for entry in page["entries"] if entry["sequence"] > before][::-1]
     assert [(e["who"], e["action"], e["path"], e["status"]) for e in new] == [
         ("a key to submit", "POST /v1/jobs", "/v1/jobs", 201),
         ("a key to read", "POST /v1/jobs/{job_id}/cancel", f"{job['links']['self']}/cancel", 403),
-        ("unknown", "GET /v1/jobs", "/v1/jobs", 401),
         ("a key to submit", "DELETE /v1/keys/{key_id}", "/v1/keys/k-none", 403),
     ]
     assert new[1]["request_id"] == refused.headers["x-request-id"]

@@ -23,6 +23,8 @@ from nas.errors import InvalidInput
 
 ELSEWHERE = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//""")
 
+ADMIN_KEY = "0123456789abcdef" * 2
+
 
 class TestHealth:
     def test_a_running_service_is_alive_and_ready(self, service: Service) -> None:
@@ -228,11 +230,13 @@ class TestSettings:
 
 
 def test_a_service_opened_to_a_network_answers_to_the_names_that_it_was_given(tmp_path: Path) -> None:
-    with serving(tmp_path / "x.db", allowed_hosts=("api",)) as service:
-        assert service.client.get("/v1/jobs", headers={"Host": "api:8000"}).status_code == 200
-        assert service.client.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 421
-    with serving(tmp_path / "x.db", allowed_hosts=("*",)) as service:
-        assert service.client.get("/v1/jobs", headers={"Host": "anything"}).status_code == 200
+    key = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with serving(tmp_path / "x.db", allowed_hosts=("api",), admin_key=ADMIN_KEY) as service:
+        assert service.client.get("/v1/jobs", headers={"Host": "api:8000"} | key).status_code == 200
+        assert service.client.get("/v1/jobs", headers={"Host": "api:8000"}).status_code == 401  # others reach it
+        assert service.client.get("/v1/jobs", headers={"Host": "evil.example"} | key).status_code == 421
+    with serving(tmp_path / "x.db", allowed_hosts=("*",), admin_key=ADMIN_KEY) as service:
+        assert service.client.get("/v1/jobs", headers={"Host": "anything"} | key).status_code == 200
 
 
 def test_answers_come_while_a_slow_document_is_read(service: Service) -> None:

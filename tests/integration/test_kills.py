@@ -104,6 +104,21 @@ class TestOracle:
         with pytest.raises(AssertionError, match="has recorded"):
             ledger.check(last_worker_started=0.0)
 
+    def test_a_trial_of_whose_end_nobody_was_told_is_noticed(self, ledger: Ledger, database: Database) -> None:
+        with database.write() as connection:
+            newest = connection.execute(events.select().where(events.c.kind == "trial")).all()[-1]
+            connection.execute(events.delete().where(events.c.sequence == newest.sequence))
+        with pytest.raises(AssertionError, match="not told of"):
+            ledger.check(last_worker_started=0.0)
+
+    def test_a_deleted_job_that_comes_back_is_noticed(self, ledger: Ledger) -> None:
+        (job,) = ledger.jobs
+        ledger.to_be_deleted(job)
+        ledger.check(last_worker_started=0.0)  # it may still be there
+        ledger.deletion_acknowledged(job)
+        with pytest.raises(AssertionError, match="there again"):
+            ledger.check(last_worker_started=0.0)
+
     def test_a_running_trial_of_an_ended_job_is_noticed(self, ledger: Ledger, database: Database) -> None:
         ledger.ended.clear()
         with database.write() as connection:

@@ -45,9 +45,11 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("submitted_by", sa.String()))
     op.create_index("ix_jobs_submitted_by_state", "jobs", ["submitted_by", "state"])
     op.add_column("files", sa.Column("added_by", sa.String()))
+    op.add_column("file_contents", sa.Column("added_by", sa.String()))
 
 
 def downgrade() -> None:
+    op.drop_column("file_contents", "added_by")
     op.drop_column("files", "added_by")
     op.drop_index("ix_jobs_submitted_by_state", "jobs")
     op.drop_column("jobs", "submitted_by")
