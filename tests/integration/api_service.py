@@ -29,8 +29,8 @@ class Service:
     def rows(self) -> dict[str, int]:
         """Return how many rows every table has but the log of who did what."""
         with sqlite3.connect(self.database) as connection:
-            query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'audit_entries'"
-            names = [name for (name,) in connection.execute(query)]
+            query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            names = {name for (name,) in connection.execute(query)} - {"audit_entries"}
             return {n: connection.execute(f"SELECT count(*) FROM {n}").fetchone()[0] for n in names}
 
 
