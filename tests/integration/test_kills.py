@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, some forty times (`make test-crash`: a thousand); and whether its oracle sees."""
+"""`kill -9` at random moments, some forty times (the harness itself: a thousand); and whether its oracle sees."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.crash.under_fire import KINDS, run_round
 from tests.integration.api_examples import job_document
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_nothing_is_lost_twice_or_left_running_under_kills(request: pytest.FixtureRequest, engine: str) -> None:

@@ -44,7 +44,6 @@ def test_threads_that_ask_at_once_have_it_parsed_once(monkeypatch):
             return dataset
 
     monkeypatch.setitem(datasets._LOADERS, "slow", "a module of this test")
-    monkeypatch.setitem(datasets._LOADING, "slow", threading.Lock())
     monkeypatch.setattr(datasets, "import_module", lambda _: Slow)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: load_dataset("slow"), range(8)))

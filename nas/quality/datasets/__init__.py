@@ -24,7 +24,7 @@ _LOADERS: dict[str, str] = {  # name → package.module, imported when the datas
     "king-james": "nas.quality.datasets.king_james",
 }
 
-_LOADING = {name: Lock() for name in _LOADERS}
+_LOADING: dict[str, Lock] = {}
 """Many threads may ask for a dataset at once: one of them parses it, the others wait."""
 
 Reference = str | Mapping[str, Any]
@@ -64,7 +64,7 @@ def load_dataset(name: str) -> Dataset:
     """
     if not isinstance(name, str) or name not in _LOADERS:
         raise InvalidInput.of("task.dataset", name, ", ".join(_LOADERS), "name one of these datasets")
-    with _LOADING[name]:
+    with _LOADING.setdefault(name, Lock()):
         return _load(name)
 
 
