@@ -104,8 +104,9 @@ def identify(request: Request, services: Services) -> Principal:
         raise Unauthenticated("The key is not one of this service's, or was revoked: ask an administrator for another.")
     if asks:
         raise Unauthenticated(
-            "This service asks for a key: send it as `Authorization: Bearer KEY` (commands send what POCKETFORMER_API_KEY "
-            "holds), or sign in on the page. An administrator makes one with `nas keys create NAME --role submit`."
+            "This service asks for a key: send it as `Authorization: Bearer KEY` (commands send what "
+            "POCKETFORMER_API_KEY holds), or sign in on the page. An administrator makes one with "
+            "`nas keys create NAME --role submit`."
         )
     return LOCAL
 
