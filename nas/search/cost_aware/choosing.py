@@ -52,6 +52,7 @@ class ChoosingSampler(BaseSampler):
         self._study_name: str | None = None
         self._pools: tuple[int, Pool] | None = None
         self._chosen: dict[int, Vector] = {}  # of trials that have not ended
+        self._parameters: dict[int, Mapping[str, Any]] = {}  # the same candidates, as Optuna's parameters
         self._lock = threading.Lock()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -77,9 +78,10 @@ class ChoosingSampler(BaseSampler):
                 view = self._viewed(study)
                 view.read(study.get_trials(deepcopy=False), trial.number, self._chosen)
                 choice = self._choose(trial.number, view, self._pool(trial.number))
+                self._parameters[trial.number] = self._source.parameters_of(choice.row)
                 self._chosen[trial.number] = choice.row
                 study._storage.set_trial_system_attr(trial._trial_id, WHY, dict(choice.why))
-        chosen = self._source.parameters_of(self._chosen[trial.number])
+            chosen = self._parameters[trial.number]
         if param_name not in chosen:
             raise ValueError(
                 f"trial {trial.number} has no parameter {param_name!r}; its candidate has {', '.join(chosen) or 'none'}"
@@ -94,6 +96,7 @@ class ChoosingSampler(BaseSampler):
         with self._lock:
             view, pool = self._viewed(study), self._pool(trial.number)
             row = self._chosen.pop(trial.number, None)
+            self._parameters.pop(trial.number, None)
             row = self._source.row_of(trial.params) if row is None else row
             if row is not None:
                 view.seen.update(keys_of(row[None]))

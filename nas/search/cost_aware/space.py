@@ -35,7 +35,7 @@ class SpaceCandidates:
     """A `CandidateSource` over a search space.
 
     A row is the index of the frame, then for each part of the layers, in the order of `SearchSpace.parts`, the option
-    of every layer.
+    of every layer. Arrays of rows are not to be changed in place: what was found for the last one is kept.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class SpaceCandidates:
         self._scale = CostScale(self._stacked(found, self._feature_costs, len(sample)))
         self._tables = _Tables(space)
         self._features = FeatureMap(self._tables.columns, len(self._feature_costs))
+        self._last: tuple[Rows, Mapping[str, NDArray[Any]]] | None = None
 
     @property
     def feature_groups(self) -> Groups:
@@ -107,13 +108,13 @@ class SpaceCandidates:
 
     def known(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""
-        return self._stacked(self._metrics(self._encoded(rows)), self._known_names, len(rows))
+        return self._stacked(self._found(rows), self._known_names, len(rows))
 
     def violation(self, rows: Rows) -> Vector:
         """See `CandidateSource`: the sum over the limits of the excess relative to each."""
         total = np.zeros(len(rows))
         if self._constraints:
-            found = self._metrics(self._encoded(rows))
+            found = self._found(rows)
             for constraint in self._constraints:
                 values = np.asarray(found[constraint.metric], dtype=np.float64)
                 sign = 1.0 if constraint.operator == "<=" else -1.0
@@ -123,7 +124,7 @@ class SpaceCandidates:
 
     def features(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""
-        costs = self._stacked(self._metrics(self._encoded(rows)), self._feature_costs, len(rows))
+        costs = self._stacked(self._found(rows), self._feature_costs, len(rows))
         return self._features.of(self._tables.choices(rows), self._scale(costs))
 
     def row_of(self, parameters: Mapping[str, Any]) -> Vector | None:
@@ -146,6 +147,13 @@ class SpaceCandidates:
 
         self._walk.take(choose)
         return parameters
+
+    def _found(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
+        """Return the metrics of rows; those of the last array are kept, whose features and costs are asked in turn."""
+        last = self._last
+        if last is None or last[0] is not rows:
+            last = self._last = (rows, self._metrics(self._encoded(rows)))
+        return last[1]
 
     def _stacked(self, found: Mapping[str, NDArray[Any]], names: list[str], count: int) -> Rows:
         columns = [np.asarray(found[name], dtype=np.float64) for name in names]
