@@ -103,6 +103,22 @@ def test_neighbours_of_rows_are_those_of_architectures(name):
     assert len(set(mutated)) > 3
 
 
+def test_features_and_costs_of_one_array_are_counted_once_and_never_those_of_another():
+    _, _, source = source_of("smoke", ["parameters <= 3e4"])
+    counted, metrics = [], source._metrics
+    source._metrics = lambda encoded: counted.append(len(encoded)) or metrics(encoded)
+    rng = np.random.default_rng(0)
+    rows, others = source.sample(20, rng), source.sample(20, rng)
+    found = [ask(rows) for ask in (source.features, source.known, source.violation)]
+    assert counted == [20]
+    assert not np.array_equal(source.known(others), found[1])
+    assert all(
+        np.array_equal(a, ask(rows.copy()))
+        for a, ask in zip(found, (source.features, source.known, source.violation), strict=True)
+    )
+    assert counted == [20] * 5
+
+
 def test_a_pool_reaches_from_the_cheapest_to_the_dearest_and_is_even_between():
     space, workload, source = source_of("text-encoder")
     pool = pool_of(source, np.random.default_rng(0))

@@ -267,6 +267,22 @@ def test_a_parameter_that_no_candidate_has_is_refused_by_name():
         study.ask().suggest_int("height", 1, 2)
 
 
+def test_a_candidate_becomes_parameters_once_a_trial_and_is_forgotten_with_it(monkeypatch):
+    source = candidates()
+    sampler = CostAwareSampler(source)
+    study = search(sampler, 12)
+    trial = study.ask()
+    first, *others = SPACE.items()
+    trial._suggest(*first)
+    monkeypatch.setattr(source, "parameters_of", lambda row: pytest.fail(f"{row} was read again"))
+    for name, distribution in others:
+        trial._suggest(name, distribution)
+    assert list(sampler._parameters) == list(sampler._chosen) == [trial.number]
+    study.tell(trial, (1.0, 1.0))
+    assert not sampler._parameters
+    assert not sampler._chosen
+
+
 def test_a_known_objective_that_the_study_does_not_have_is_refused():
     study = optuna.create_study(directions=["minimize"], sampler=CostAwareSampler(candidates()))
     with pytest.raises(ValueError, match="known objective 1"):
