@@ -148,8 +148,8 @@ def test_a_cancelled_job_stops_and_its_running_trials_are_closed(store):
 
 
 def test_a_paused_job_goes_on_from_where_it_was_with_the_record_of_an_undisturbed_one(store):
-    task = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 40, "batch_size": 8}}
-    undisturbed, job = (queued(store, task=task, budget={"trials": 5}) for _ in range(2))
+    task = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 150, "batch_size": 8}}
+    undisturbed, job = (queued(store, task=task, budget={"trials": 12}) for _ in range(2))
     Worker(store, processes=2).run_job(undisturbed.id)
     for evaluated in (1, 3):
         thread = threading.Thread(target=Worker(store, processes=2).run_job, args=(job.id,))
