@@ -108,13 +108,13 @@ class SpaceCandidates:
 
     def known(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""
-        return self._stacked(self._found(rows), self._known_names, len(rows))
+        return self._stacked(self._metrics_of(rows), self._known_names, len(rows))
 
     def violation(self, rows: Rows) -> Vector:
         """See `CandidateSource`: the sum over the limits of the excess relative to each."""
         total = np.zeros(len(rows))
         if self._constraints:
-            found = self._found(rows)
+            found = self._metrics_of(rows)
             for constraint in self._constraints:
                 values = np.asarray(found[constraint.metric], dtype=np.float64)
                 sign = 1.0 if constraint.operator == "<=" else -1.0
@@ -124,7 +124,7 @@ class SpaceCandidates:
 
     def features(self, rows: Rows) -> Rows:
         """See `CandidateSource`."""
-        costs = self._stacked(self._found(rows), self._feature_costs, len(rows))
+        costs = self._stacked(self._metrics_of(rows), self._feature_costs, len(rows))
         return self._features.of(self._tables.choices(rows), self._scale(costs))
 
     def row_of(self, parameters: Mapping[str, Any]) -> Vector | None:
@@ -148,8 +148,8 @@ class SpaceCandidates:
         self._walk.take(choose)
         return parameters
 
-    def _found(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
-        """Return the metrics of rows; those of the last array are kept, whose features and costs are asked in turn."""
+    def _metrics_of(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
+        """Return each metric (N,) of rows (N, G); kept for the last array, of which features and costs are both asked."""
         last = self._last
         if last is None or last[0] is not rows:
             last = self._last = (rows, self._metrics(self._encoded(rows)))
