@@ -149,7 +149,7 @@ class SpaceCandidates:
         return parameters
 
     def _metrics_of(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
-        """Return each metric (N,) of rows (N, G); kept for the last array, of which features and costs are both asked."""
+        """Return each metric (N,) of rows (N, G); those of the last array are kept: features and costs both ask."""
         last = self._last
         if last is None or last[0] is not rows:
             last = self._last = (rows, self._metrics(self._encoded(rows)))
