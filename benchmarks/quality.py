@@ -236,8 +236,10 @@ def stratified(space: SearchSpace, workload: Workload, count: int, most: float) 
         if parameters <= most:
             found[parameters] = architecture
     least, largest = math.log(min(found)), math.log(max(found))
-    targets = [math.exp(least + (largest - least) * i / max(1, count - 1)) for i in range(count)]
-    chosen = {min((abs(parameters - target), parameters) for parameters in found)[1] for target in targets}
+    chosen: set[int] = set()
+    for i in range(count):
+        target = math.exp(least + (largest - least) * i / max(1, count - 1))
+        chosen.add(min((abs(parameters - target), parameters) for parameters in found if parameters not in chosen)[1])
     return [found[parameters] for parameters in sorted(chosen)]
 
 
