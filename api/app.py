@@ -14,7 +14,7 @@ from api.audited import Audited
 from api.auth import guard
 from api.installed import version_of
 from api.metrics import JobsByState, RequestMetrics
-from api.middleware import Around, BodyLimit, OwnNames
+from api.middleware import Around, BodyLimits, OwnNames
 from api.news import News
 from api.openapi import describe
 from api.problems import handle_problems
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     handle_problems(app)
     app.add_middleware(Audited, store=store)
-    app.add_middleware(BodyLimit, limit_of=_limits(settings))
+    app.add_middleware(BodyLimits, limit_of=_limits(settings), timeout_s=settings.body_timeout_s)
     if "*" not in settings.allowed_hosts:
         app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost

@@ -52,6 +52,10 @@ class Kind:
 
 UNEXPECTED = Kind(500, "unexpected", "Unexpected error")
 TOO_LARGE = Kind(413, "too-large", "The input is larger than what is taken")
+TOO_SLOW = Kind(408, "too-slow", "The request did not come in within its time")
+COMPRESSED = Kind(415, "unsupported-coding", "The content coding is not taken")
+MALFORMED = Kind(400, "malformed", "The request is not HTTP")
+HEAD_TOO_LARGE = Kind(431, "head-too-large", "The head of the request is larger than what is taken")
 _METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed", "The method is not taken at this address")
 MISDIRECTED = Kind(421, "misdirected", "The service does not go by that name")
 _UNKNOWN_ROUTE = Kind(404, "unknown-route", "There is no such address")

@@ -7,6 +7,7 @@ import socket
 import uvicorn
 
 from api.app import create_app
+from api.connection import MAX_HEAD_BYTES, connection_of
 from api.services import Services
 from api.settings import Settings
 
@@ -22,6 +23,9 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
+                http=connection_of(settings),
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                ws="none",  # no route speaks it, and its connections would know no time limits
                 lifespan="on",
                 log_level="warning",
                 server_header=False,

@@ -71,6 +71,22 @@ class Settings(BaseSettings):
     max_file_bytes: Annotated[
         int, Field(ge=1_000, description="The largest file that is taken by POST /v1/datasets.")
     ] = 4_000_000_000
+    head_timeout_s: Annotated[
+        float,
+        Field(gt=0, le=600, description="How long the request line and headers may take to come in, in seconds."),
+    ] = 10
+    body_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="How long the service waits for a body, in seconds; a body that comes in steadily, at 1,000 "
+            "bytes a second or more, may take as long as it needs.",
+        ),
+    ] = 30
+    send_timeout_s: Annotated[
+        float, Field(gt=0, le=600, description="How long callers may leave an answer unread, in seconds.")
+    ] = 60
     event_poll_s: Annotated[
         float, Field(gt=0, le=60, description="How often a followed job is looked at for news, in seconds.")
     ] = 0.2

@@ -162,6 +162,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):  # the parser gave up before the depth could be counted
+        return f"mend it: nesting deeper than {MAX_DEPTH} levels is not taken"
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error) or type(error).__name__
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

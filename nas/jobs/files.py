@@ -33,8 +33,10 @@ class Intake:
         Raises `InvalidInput` where its beginning is no text or no table, `Conflict` where its name stands for another
         content; nothing is kept then.
         """
-        whole = self._upload.size_bytes == len(self._first)
-        found = _beginning(self._name, bytes(self._first), whole)
+        first, whole = bytes(self._first), self._upload.size_bytes == len(self._first)
+        if format_of(self._name) is None:  # of any format that a job may say it has, the file is text
+            look_at_beginning(first, "txt", whole=whole)
+        found = _beginning(self._name, first, whole)
         record, created = self._upload.finish()
         return _described(record) | found, created
 
