@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
@@ -185,7 +186,9 @@ class Worker:
 
         deadline = None
         if spec.budget.hours is not None and job.started_at is not None:
-            deadline = job.started_at.timestamp() + job.idle_s + spec.budget.hours * 3600
+            spent_s = time.time() - job.started_at.timestamp() - job.idle_s
+            # From here on the hours pass whatever is done to the clock
+            deadline = time.monotonic() + spec.budget.hours * 3600 - spent_s
         plateau = Plateau(spec.budget.plateau, context.objectives, context.constraints, reference)
         loop = SearchLoop(proposer, cohorts, submit, recorder, self.processes, lease.stop_reason, deadline, plateau)
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])

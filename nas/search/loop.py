@@ -60,8 +60,8 @@ class SearchLoop:
         plateau: Plateau | None = None,
     ) -> None:
         """`submit` starts the evaluation of a trial on a rung and returns its future; `should_stop` says why to stop
-        at once, or None; `deadline` is the `time.time()` after which nothing new is proposed, and `plateau` says when
-        nothing new is worth it, from what the sampler knows.
+        at once, or None; `deadline` is the `time.monotonic()` after which nothing new is proposed, and `plateau` says
+        when nothing new is worth it, from what the sampler knows.
         """
         self._proposer, self._cohorts, self._record = proposer, cohorts, record
         self._running = Evaluations[int](
@@ -142,7 +142,7 @@ class SearchLoop:
 
     def _is_closed(self, budget: int) -> bool:
         """Return whether no other candidate will be proposed."""
-        late = self._deadline is not None and time.time() >= self._deadline
+        late = self._deadline is not None and time.monotonic() >= self._deadline
         return bool(self._exhausted) or late or len(self._order) >= budget or self._on_plateau is not None
 
     @property

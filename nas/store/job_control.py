@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete
@@ -13,7 +12,7 @@ from nas.store.artifacts import remove_unused_artifacts, weights_of_job
 from nas.store.database import Database, Section
 from nas.store.job_rows import add_job_event, changed_job, end_job, finished_reason, job_record
 from nas.store.keys import Owner
-from nas.store.leases import lock_held_job, lock_job
+from nas.store.leases import is_held, lock_held_job, lock_job
 from nas.store.quotas import check_open_jobs
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.tables import events, jobs, recalled_trials, retrainings, trials
@@ -34,7 +33,7 @@ class JobControl(Section):
             if JobState(row.state).is_final:
                 raise IllegalMove(f"The job {job_id} is {row.state}: only one that has not ended can be cancelled.")
             now = Database.now(connection)
-            if _is_held(row, now):
+            if is_held(row, now):
                 if row.cancel_requested:
                     return job_record(row)
                 row = changed_job(connection, job_id, {"cancel_requested": True, "pause_requested": False})
@@ -62,7 +61,7 @@ class JobControl(Section):
                 raise IllegalMove(f"The job {job_id} is {what}: only one that waits or runs can be paused.")
             if state is JobState.PAUSED:
                 return job_record(row)
-            if _is_held(row, Database.now(connection)):
+            if is_held(row, Database.now(connection)):
                 if row.pause_requested:
                     return job_record(row)
                 row = changed_job(connection, job_id, {"pause_requested": True})
@@ -188,11 +187,6 @@ class JobControl(Section):
                 connection.execute(delete(table).where(table.c.job_id == job_id))
             connection.execute(delete(jobs).where(jobs.c.id == job_id))
             remove_unused_artifacts(connection, weights)
-
-
-def _is_held(row: Row[Any], now: datetime) -> bool:
-    """Return whether a worker is at the job, as far as its lease tells."""
-    return bool(row.state == JobState.RUNNING and row.lease_expires_at > now)
 
 
 def _paused(connection: Connection, row: Row[Any]) -> Row[Any]:

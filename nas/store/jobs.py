@@ -9,14 +9,14 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from nas.errors import Conflict, IllegalMove, InvalidInput, NotFound
 from nas.search.priority import check_priority
 from nas.store.database import Database, Section, insert_unless_there
 from nas.store.job_rows import add_job_event, changed_job, end_job, job_record
 from nas.store.keys import Owner
-from nas.store.leases import lease_end, lock_held_job, lock_job
+from nas.store.leases import is_left, lease_end, lock_held_job, lock_job
 from nas.store.quotas import check_open_jobs
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.tables import jobs
@@ -199,8 +199,7 @@ def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s
 
 
 def _claimable(now: datetime) -> ColumnElement[bool]:
-    expired = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_expires_at <= now)
-    return or_(jobs.c.state == JobState.QUEUED, expired)
+    return or_(jobs.c.state == JobState.QUEUED, is_left(now))
 
 
 def _cursor(sequence: int) -> str:

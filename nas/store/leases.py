@@ -6,11 +6,14 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select
 
 from nas.errors import InvalidInput, LeaseLost, NotFound
 from nas.store.records import JobState
 from nas.store.tables import jobs
+
+LONGEST_LEASE_S = 900.0
+"""A lease that ends later than this from now was given before the clock was set back: it counts as run out."""
 
 
 def lock_job(connection: Connection, job_id: str) -> Row[Any]:
@@ -39,7 +42,23 @@ def lock_held_job(connection: Connection, job_id: str, token: int) -> Row[Any]:
 
 
 def lease_end(now: datetime, lease_s: float) -> datetime:
-    """Return when a lease of `lease_s` seconds ends; raise `InvalidInput` below 0 or above a day."""
-    if not (math.isfinite(lease_s) and 0 <= lease_s <= 86_400):
-        raise InvalidInput.of("lease_s", lease_s, "0 to 86400 seconds", "lease for some seconds, then renew")
+    """Return when a lease of `lease_s` seconds ends; raise `InvalidInput` below 0 or above the longest."""
+    if not (math.isfinite(lease_s) and 0 <= lease_s <= LONGEST_LEASE_S):
+        allowed = f"0 to {LONGEST_LEASE_S:g} seconds"
+        raise InvalidInput.of("lease_s", lease_s, allowed, "lease for some seconds, then renew")
     return now + timedelta(seconds=lease_s)
+
+
+def is_held(row: Row[Any], now: datetime) -> bool:
+    """Return whether a worker is at the job, as far as its lease tells."""
+    return bool(row.state == JobState.RUNNING and now < row.lease_expires_at <= _latest_end(now))
+
+
+def is_left(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a job runs without a worker, as far as its lease tells."""
+    over = or_(jobs.c.lease_expires_at <= now, jobs.c.lease_expires_at > _latest_end(now))
+    return and_(jobs.c.state == JobState.RUNNING, over)
+
+
+def _latest_end(now: datetime) -> datetime:
+    return now + timedelta(seconds=LONGEST_LEASE_S)

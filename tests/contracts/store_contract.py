@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from nas.errors import Conflict, IllegalMove, InvalidInput, LeaseLost, NotFound
 from nas.latency.device import Device
@@ -24,6 +26,7 @@ from nas.store.records import (
     TrialState,
 )
 from nas.store.store import Store
+from nas.store.tables import jobs
 
 DOCUMENT = {"name": "first", "budget": {"trials": 3}, "objectives": ["error_rate", "macs"], "limit": 0.25}
 WORKLOAD_KEY = "batch=1,input_length=64,output_length=0"
@@ -192,6 +195,26 @@ class LeaseContract:
         assert taken is not None
         assert (taken.id, taken.lease_owner, taken.lease_token) == (dead.id, "worker-2", 2)
         assert taken.started_at == dead.started_at
+
+    @pytest.mark.parametrize("set_back", [timedelta(hours=1), timedelta(days=400)])
+    def test_a_lease_given_before_the_clock_was_set_back_is_over(self, store: Store, set_back: timedelta) -> None:
+        dead = running_job(store, lease_s=15)
+        assert dead.lease_expires_at is not None
+        with store._database.write() as connection:
+            connection.execute(update(jobs).values(lease_expires_at=dead.lease_expires_at + set_back))
+        taken = store.claim_job("worker-2", 60)
+        assert taken is not None
+        assert (taken.id, taken.lease_owner) == (dead.id, "worker-2")
+
+    @pytest.mark.parametrize("ask", [Store.request_pause, Store.request_cancel])
+    def test_nobody_is_waited_for_whose_lease_is_of_another_time(
+        self, store: Store, ask: Callable[[Store, str], JobRecord]
+    ) -> None:
+        dead = running_job(store, lease_s=15)
+        assert dead.lease_expires_at is not None
+        with store._database.write() as connection:
+            connection.execute(update(jobs).values(lease_expires_at=dead.lease_expires_at + timedelta(hours=1)))
+        assert ask(store, dead.id).state in (JobState.PAUSED, JobState.CANCELLED)
 
     def test_an_expired_job_is_claimed_before_younger_ones(self, store: Store) -> None:
         dead = running_job(store, lease_s=0)

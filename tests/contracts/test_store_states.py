@@ -171,7 +171,7 @@ class JobsAndTrials(RuleBasedStateMachine):
         assert caught.type is error
         return None
 
-    @rule(lease_s=st.sampled_from([0, 3600]))
+    @rule(lease_s=st.sampled_from([0, 600]))
     def claim(self, lease_s: float) -> None:
         claimed = self.store.claim_job("worker", lease_s)
         free = [
@@ -186,7 +186,7 @@ class JobsAndTrials(RuleBasedStateMachine):
             job |= {"state": JobState.RUNNING, "token": job["token"] + 1, "held": lease_s > 0}
             self.events[free[0]] += 1
 
-    @rule(n=JOBS, token=TOKENS, lease_s=st.sampled_from([0, 3600]))
+    @rule(n=JOBS, token=TOKENS, lease_s=st.sampled_from([0, 600]))
     def heartbeat(self, n: int, token: int, lease_s: float) -> None:
         job = self.expected[n]
         allowed = self.may_write(job, token)

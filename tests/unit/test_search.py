@@ -299,7 +299,7 @@ def test_an_evaluation_that_kills_its_process_does_not_take_its_neighbours_with_
 
 def test_a_deadline_lets_running_evaluations_end_and_proposes_nothing_more():
     search = Search(parallel=2)
-    reason = search.run(1000, deadline=time.time() + 0.3)
+    reason = search.run(1000, deadline=time.monotonic() + 0.3)
     assert reason.startswith("time is up")
     assert all(trial.finished for trial in search.trials.values())
 
