@@ -11,6 +11,7 @@ from api.inputs import DocumentDep, refuse_unknown_query, takes
 from api.schemas.keys import AuditPage, Key, KeyList, NewKey
 from api.schemas.problem import documented
 from api.services import StoreDep
+from nas.errors import Conflict
 from nas.jobs.access import create_key, describe_audit, describe_key, describe_keys
 
 router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Depends(refuse_unknown_query)])
@@ -35,8 +36,10 @@ def add_key(document: DocumentDep, store: StoreDep, principal: PrincipalDep) -> 
 
 
 @router.delete("/keys/{key_id}", response_model=Key, responses=documented(404, 409))
-def revoke_key(key_id: str, store: StoreDep) -> dict[str, Any]:
-    """Let a key open nothing any more; its jobs go on. The last administrator's key stays."""
+def revoke_key(key_id: str, store: StoreDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Let a key open nothing any more; its jobs go on. The caller's own stays, and the last administrator's."""
+    if key_id == principal.key_id:
+        raise Conflict(f"{key_id} is the key that you call with: revoke it with another, or with `nas keys revoke`.")
     return describe_key(store.revoke_key(key_id))
 
 

@@ -155,6 +155,16 @@ def test_a_key_is_refused_from_the_moment_that_it_is_revoked(guarded: Guarded) -
     assert guarded.service.client.get("/v1/jobs", headers=own).status_code == 401
 
 
+def test_nobody_revokes_the_key_that_they_call_with(guarded: Guarded) -> None:
+    made = guarded.call("POST", "/v1/keys", Role.ADMIN, json={"name": "another admin", "role": "admin"}).json()
+    own = {"Authorization": f"Bearer {made['secret']}"}
+    refused = guarded.service.client.delete(f"/v1/keys/{made['id']}", headers=own)
+    assert refused.status_code == 409
+    assert "the key that you call with" in refused.json()["detail"]
+    assert guarded.service.client.get("/v1/keys", headers=own).status_code == 200
+    assert guarded.call("DELETE", f"/v1/keys/{made['id']}", Role.ADMIN).status_code == 200
+
+
 def test_a_secret_is_told_once_and_kept_nowhere(guarded: Guarded) -> None:
     secret = guarded.call("POST", "/v1/keys", Role.ADMIN, json={"name": "told once", "role": "read"}).json()["secret"]
     assert secret not in guarded.call("GET", "/v1/keys", Role.ADMIN).text
