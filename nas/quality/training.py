@@ -218,15 +218,24 @@ class Trunk:
     # Checkpoints -------------------------------------------------------------------------------------------
 
     def _save(self, path: Path) -> None:
-        """Write weights, the optimizer's state and the losses; a kill in mid-writing leaves the file before."""
+        """Write weights, the optimizer's state and the losses; a kill in mid-writing leaves the file before.
+
+        A checkpoint only saves time: where the disk takes none, the training goes on without it.
+        """
         tensors = {f"model/{name}": tensor.contiguous() for name, tensor in self._model.state_dict().items()}
         for index, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": tensor.contiguous() for name, tensor in state.items()}
         tensors["losses"] = torch.tensor(self._losses, dtype=torch.float64)
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        save_file(tensors, part, metadata={"identity": self._identity})
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file(tensors, part, metadata={"identity": self._identity})
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+        except (SafetensorError, OSError) as error:
+            log.warning("the checkpoint %s can't be written, the training goes on without: %s", path, error)
         self._saved_at = time.monotonic()
 
     def _resume(self, path: Path) -> None:

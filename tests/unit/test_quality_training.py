@@ -2,8 +2,10 @@
 
 import math
 import random
+import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -256,6 +258,29 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_scores_as_if_undistur
     assert result.steps_taken == 60 - found
     assert bits(result) == undisturbed
     assert [path.name for path in file.parent.iterdir()] == ["trunk.safetensors"]
+
+
+@contextmanager
+def full_disk():
+    """Let this process write no file beyond a thousand bytes, as on a disk that is full by then."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_on_a_full_disk_a_training_goes_on_without_its_checkpoint_and_says_so(dataset, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training, "CHECKPOINT_S", 0.0)
+    file = tmp_path / "trunks" / "trunk.safetensors"
+    with full_disk():
+        assert bits(trunk(dataset, file).score_at(10)) == bits(trunk(dataset).score_at(10))
+    assert "can't be written" in caplog.text
+    assert not list(file.parent.iterdir())
+    file.parent.rmdir()
+    file.parent.write_text("no folder")
+    assert bits(trunk(dataset, file).score_at(10)) == bits(trunk(dataset).score_at(10))
 
 
 @pytest.mark.parametrize("spoil", [lambda content: b"", lambda content: content[:-40], lambda content: b"x" * 200])
