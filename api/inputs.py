@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic.json_schema import SkipJsonSchema
 
 from api.problems import UnsupportedMediaType
 from api.services import ServicesDep
@@ -90,8 +91,11 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 async def _idempotency_key(
     idempotency_key: Annotated[
-        str | None,
-        Header(description="A text of your own; sending the same key and body again gives the first job."),
+        str | SkipJsonSchema[None],
+        Header(
+            description="A text of your own; sending the same key and body again gives the first job.",
+            json_schema_extra={"minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+        ),
     ] = None,
 ) -> str | None:
     key = idempotency_key

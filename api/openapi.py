@@ -17,7 +17,7 @@ from api.schemas.keys import SignIn
 from api.schemas.problem import ProblemDetails, documented
 from api.schemas.score import ScoreRequest
 from api.schemas.trial import TrialNews
-from nas.architecture import Architecture
+from nas.architecture import SCHEMA, Architecture
 from nas.export.config import Config
 from nas.jobs.access import KeyRequest
 from nas.latency.device import Device
@@ -36,6 +36,14 @@ _QUOTED: dict[type[BaseModel], type[BaseModel]] = {
 }
 """Where an answer passes a document through, the model that the domain checks it by."""
 
+
+_SAID_OF_ITSELF: dict[type[BaseModel], dict[str, Any]] = {
+    Architecture: {
+        "schema": {"const": SCHEMA, "description": "What kind of document this is."},
+        "id": {"type": "string", "pattern": "^a-[0-9a-f]{20}$", "description": "A hash of everything else."},
+    },
+}
+"""What a document tells beside the fields of its model; whoever sends it may leave it out."""
 
 _TAKEN = (Device, ScoreRequest, Finish, JobChanges, KeyRequest, SignIn)
 """Bodies that are read as documents, so that FastAPI does not see their models."""
@@ -80,6 +88,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
         | schemas
         | _schemas((*_QUOTED.values(), *_TAKEN), "validation")
     )
+    for model, fields in _SAID_OF_ITSELF.items():
+        schemas[model.__name__]["properties"] = fields | schemas[model.__name__]["properties"]
     _describe_access(description["paths"])
     description["components"]["securitySchemes"] = {
         SCHEME: {

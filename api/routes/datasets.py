@@ -15,6 +15,7 @@ from api.services import StoreDep
 from nas.errors import MissingPackage, NotFound
 from nas.jobs.files import Intake, describe_file, describe_files
 from nas.quality.datasets import dataset_info, dataset_names
+from nas.quality.datasets.own.document import FILE_NAME, MAX_FILE_NAME
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], dependencies=[Depends(refuse_unknown_query)])
 
@@ -51,7 +52,13 @@ async def add_file(
     store: StoreDep,
     principal: PrincipalDep,
     response: Response,
-    name: Annotated[str, Query(description="What jobs call the file, such as `reviews.csv`.")],
+    name: Annotated[
+        str,
+        Query(
+            description="What jobs call the file, such as `reviews.csv`.",
+            json_schema_extra={"pattern": FILE_NAME, "maxLength": MAX_FILE_NAME},
+        ),
+    ],
 ) -> dict[str, Any]:
     """Bring a file of your own: the body is the file.
 

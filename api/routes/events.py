@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import anyio
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 
 from api.inputs import refuse_unknown_query
@@ -35,6 +36,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     204: {"description": "The job has ended and there is nothing after the event that you name."},
 }
 
+_EVENT_ID: dict[str, Any] = {"pattern": "^[0-9]{1,18}$"}
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -50,20 +53,32 @@ class _Batch:
 def _first_batch(
     job_id: str,
     store: StoreDep,
-    last_event_id: Annotated[str | None, Header(description="Sent by browsers when they reconnect.")] = None,
+    last_event_id: Annotated[
+        str | SkipJsonSchema[None],
+        Header(description="Sent by browsers when they reconnect.", json_schema_extra=_EVENT_ID),
+    ] = None,
     after: Annotated[
-        str | None, Query(alias="last_event_id", description="The same, for callers who cannot send the header.")
+        str | SkipJsonSchema[None],
+        Query(
+            alias="last_event_id",
+            description="The same, for callers who cannot send the header.",
+            json_schema_extra=_EVENT_ID,
+        ),
     ] = None,
 ) -> _Batch:
-    given = last_event_id if last_event_id is not None else after
-    if given is not None and not (given.isascii() and given.isdecimal() and len(given) < 19):
-        raise InvalidInput.of(
-            "last_event_id", given, "the id of an event of this stream", "leave it out to begin with the first"
-        )
-    batch = _next_batch(store, job_id, int(given or 0))
+    known = [int(_checked(given)) for given in (last_event_id, after) if given is not None]
+    batch = _next_batch(store, job_id, known[0] if known else 0)
     if batch.ended and not batch.events:
         raise HTTPException(204)  # tells a browser to reconnect no more
     return batch
+
+
+def _checked(event_id: str) -> str:
+    if not (event_id.isascii() and event_id.isdecimal() and len(event_id) < 19):
+        raise InvalidInput.of(
+            "last_event_id", event_id, "the id of an event of this stream", "leave it out to begin with the first"
+        )
+    return event_id
 
 
 @router.get("/events", response_class=EventSourceResponse, responses=_STREAM | documented(404, 422))

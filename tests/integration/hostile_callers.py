@@ -1,4 +1,4 @@
-"""A server process with short time limits, and callers who send bytes that no HTTP client would."""
+"""A server process, and callers who send bytes that no HTTP client would."""
 
 from __future__ import annotations
 
@@ -22,11 +22,6 @@ import httpx
 
 from nas.store.store import Store
 
-HEAD_TIMEOUT_S = 1.5
-BODY_TIMEOUT_S = 1.5
-SEND_TIMEOUT_S = 1.5
-MAX_FILE_BYTES = 20_000_000
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -44,9 +39,10 @@ class Answer:
 class ServerProcess:
     """A running `nas serve` with its database, a client, and a store of one's own over the same file."""
 
-    def __init__(self, url: str, pid: int, database: Path) -> None:
+    def __init__(self, url: str, pid: int, database: Path, key: str | None = None) -> None:
         self.url, self.pid, self.database = url, pid, database
-        self.client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self.client = httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
         self.store = Store.open(f"sqlite:///{database}")
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
@@ -117,16 +113,12 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(folder: Path) -> Iterator[ServerProcess]:
-    """Run a server until the caller is done with it."""
+def server_process(folder: Path, admin_key: str | None = None, **settings: object) -> Iterator[ServerProcess]:
+    """Run a server until the caller is done with it; with a key, one that asks every caller for one."""
     database = folder / "pocketformer.db"
-    limits = {
-        "HEAD_TIMEOUT_S": HEAD_TIMEOUT_S,
-        "BODY_TIMEOUT_S": BODY_TIMEOUT_S,
-        "SEND_TIMEOUT_S": SEND_TIMEOUT_S,
-        "MAX_FILE_BYTES": MAX_FILE_BYTES,
-    }
-    given = {f"POCKETFORMER_{name}": str(value) for name, value in limits.items()}
+    if admin_key is not None:
+        settings |= {"admin_key": admin_key, "require_keys": True}
+    given = {f"POCKETFORMER_{name.upper()}": str(value) for name, value in settings.items()}
     places = {"HOME": str(folder), "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
     command = [sys.executable, "-m", "nas.cli", "serve", "--json", "--until-stdin-closes", "--port", "0"]
     log = folder / "server.log"
@@ -143,7 +135,7 @@ def server_process(folder: Path) -> Iterator[ServerProcess]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, log.read_text()
-    server = ServerProcess(json.loads(line)["url"], process.pid, database)
+    server = ServerProcess(json.loads(line)["url"], process.pid, database, admin_key)
     try:
         yield server
     finally:

@@ -20,10 +20,6 @@ import httpx
 import pytest
 from api_examples import RecordingWorker, device_document, job_document, space_document
 from hostile_callers import (
-    BODY_TIMEOUT_S,
-    HEAD_TIMEOUT_S,
-    MAX_FILE_BYTES,
-    SEND_TIMEOUT_S,
     Answer,
     ServerProcess,
     answer_of,
@@ -35,12 +31,20 @@ from processes import until
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "errors"}
 JSON = "Content-Type: application/json"
+HEAD_TIMEOUT_S = BODY_TIMEOUT_S = SEND_TIMEOUT_S = 1.5
+MAX_FILE_BYTES = 20_000_000
+LIMITS = {
+    "head_timeout_s": HEAD_TIMEOUT_S,
+    "body_timeout_s": BODY_TIMEOUT_S,
+    "send_timeout_s": SEND_TIMEOUT_S,
+    "max_file_bytes": MAX_FILE_BYTES,
+}
 DEVICE = "board"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with server_process(tmp_path_factory.mktemp("hostile")) as running:
+    with server_process(tmp_path_factory.mktemp("hostile"), **LIMITS) as running:
         submitted = running.client.post("/v1/jobs", json=job_document(name="before everything"))
         assert submitted.status_code == 201, submitted.text  # and all that a submission imports is in memory
         assert running.client.post("/v1/devices", json=device_document(DEVICE)).status_code == 201

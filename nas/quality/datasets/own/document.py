@@ -19,7 +19,8 @@ RULES_VERSION = 1
 """Goes up when other examples, splits or tokens come from the same file and document."""
 FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$"
 """A name with a suffix, and nothing that means something in a path. Bundled datasets have no dot in theirs."""
-FileName = Annotated[str, Field(pattern=FILE_NAME, max_length=100)]
+MAX_FILE_NAME = 100
+FileName = Annotated[str, Field(pattern=FILE_NAME, max_length=MAX_FILE_NAME)]
 
 Format = Literal["csv", "tsv", "jsonl", "txt"]
 Role = Literal["text", "label", "source", "target"]
@@ -129,7 +130,7 @@ def format_of(name: str) -> Format | None:
 
 def check_file_name(name: str) -> str:
     """Return a file's name; raise `InvalidInput` (field `file`) for one that the store does not take."""
-    if len(name) > 100 or not re.fullmatch(FILE_NAME, name):
+    if len(name) > MAX_FILE_NAME or not re.fullmatch(FILE_NAME, name):
         raise InvalidInput.of(
             "file",
             name,
