@@ -224,7 +224,8 @@ class Trunk:
             tensors |= {f"optimizer/{index}/{name}": tensor.contiguous() for name, tensor in state.items()}
         tensors["losses"] = torch.tensor(self._losses, dtype=torch.float64)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        # Machines that share the folder may have processes of one number
+        part = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
         save_file(tensors, part, metadata={"identity": self._identity})
         part.replace(path)
         self._saved_at = time.monotonic()
