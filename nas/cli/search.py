@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.compute import DaskOption, DaskResourcesOption, opened_compute
 from nas.cli.fidelity import print_report
 from nas.cli.options import (
     DEFAULT_DATABASE,
@@ -48,6 +48,8 @@ def search(
     file: Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job document, YAML or JSON.")],
     database: DatabaseOption = DEFAULT_DATABASE,
     processes: ProcessesOption = None,
+    dask: DaskOption = None,
+    dask_resources: DaskResourcesOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the front here: configurations and weights of its members."),
@@ -63,6 +65,7 @@ def search(
     from nas.jobs.catalogue import submit
     from nas.jobs.fidelity_report import fidelity_of
     from nas.jobs.report import describe_job, front_of
+    from nas.jobs.worker import Worker
     from nas.store.records import JobState
 
     document = read_document(file)
@@ -70,12 +73,13 @@ def search(
         make_folder("out", out)
     stop = stop_on_signals()
     logging.basicConfig(level=logging.WARNING)
-    with opened_store(database) as store:
+    with opened_compute(dask, dask_resources, processes) as compute, opened_store(database) as store:
         document = with_file_added(document, file.parent, Database(store))
         _prepare(store, document)
         evaluators = _evaluators_of(document)
         job, _ = submit(store, document, evaluators=evaluators)
-        job = _run(store, job, processes, stop, evaluators)
+        worker = Worker(store, processes=processes, evaluators=evaluators, compute=compute)
+        job = _run(worker, store, job, stop)
         front = front_of(store, job)
         if as_json:
             print_json({"job": describe_job(store, job), "front": front, "fidelity": fidelity_of(store, job)})
@@ -117,15 +121,11 @@ def _evaluators_of(document: dict[str, Any]) -> tuple[str, ...]:
     return () if evaluator is None else (evaluator.function,)
 
 
-def _run(
-    store: Store, job: JobRecord, processes: int | None, stop: threading.Event, evaluators: Sequence[str] = ()
-) -> JobRecord:
+def _run(worker: Worker, store: Store, job: JobRecord, stop: threading.Event) -> JobRecord:
     """Run the job in a thread, show its progress from this one, which takes the signals; return it as it ended."""
     from nas.cli.progress import JobProgress
     from nas.jobs.report import progress_of
-    from nas.jobs.worker import Worker
 
-    worker = Worker(store, processes=processes, evaluators=evaluators)
     errors: list[BaseException] = []
 
     def run() -> None:
