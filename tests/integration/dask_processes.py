@@ -38,14 +38,9 @@ class DaskProcesses:
         return (self.folder / f"{part}.log").read_text()
 
     def stop(self) -> None:
-        for process in self._started:
+        for process in reversed(self._started):  # workers first: they look for a scheduler that is gone
             process.terminate()
-        for process in self._started:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(30)
 
     def _start(self, part: str, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", part, *words, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]

@@ -1,10 +1,12 @@
-"""`nas worker --dask` on real clusters: the same scores as here, workers and scheduler killed, resources, cancelling."""
+"""Evaluations on real Dask clusters: the scores of here, workers and schedulers killed, resources, cancelling."""
 
 import logging
 import os
+import random
 import threading
 import time
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import pytest
 from api_examples import job_document
@@ -13,14 +15,18 @@ from distributed import Client
 from processes import free_port, running, until
 
 from nas.errors import ClusterUnavailable, InvalidInput, PocketformerError
+from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import submit
+from nas.jobs.context import JobContext
 from nas.jobs.dask import DaskCluster, resources_of
 from nas.jobs.evaluation import evaluate
 from nas.jobs.worker import Worker
+from nas.quality.training import decay_start
+from nas.search.promotion import Ladder
 from nas.store.records import JobState
 from tests.integration.test_worker import record
 
-LONG = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 150, "batch_size": 8}}
+LONG = {"dataset": "language-identification", "metric": "error_rate", "training": {"steps": 80, "batch_size": 8}}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,14 @@ def pids_of_workers(processes: DaskProcesses) -> list[int]:
         return list(client.run(os.getpid).values())
 
 
+def kill_one_that_evaluates(processes: DaskProcesses) -> None:
+    with Client(processes.address, set_as_default=False) as client:
+        until(lambda: any(client.processing().values()))
+        busy = next(worker for worker, tasks in client.processing().items() if tasks)
+        time.sleep(0.3)  # so that it has read its data
+        os.kill(client.run(os.getpid, workers=[busy])[busy], 9)
+
+
 def test_two_dask_workers_give_the_scores_and_weights_of_two_processes_though_one_is_killed_in_mid_evaluation(
     store, two
 ):
@@ -75,13 +89,24 @@ def test_two_dask_workers_give_the_scores_and_weights_of_two_processes_though_on
 
         thread = threading.Thread(target=run, args=(store, killed, cluster))
         thread.start()
-        until(lambda: store.counts(killed.id).running == 2)
-        os.kill(pids_of_workers(two)[0], 9)
+        kill_one_that_evaluates(two)
         thread.join(60)
     assert store.job(killed.id).state is JobState.SUCCEEDED
     assert record(store, there) == record(store, here)
     assert record(store, killed) == record(store, here)
     assert store.counts(here.id).complete == 4
+
+
+def test_a_training_whose_worker_is_killed_goes_on_where_an_earlier_rung_left_it_in_the_shared_cache(store, two):
+    context = JobContext.load(store, queued(store, task=LONG).document)
+    architecture = context.space.sample(random.Random(0)).to_dict()
+    rungs = [assignment_of(context, architecture, Ladder((50, 500)), rung) for rung in (0, 1)]
+    with DaskCluster(two.address) as cluster:
+        executor = cluster.executor()
+        assert executor.submit(evaluate, rungs[0]).result(60).training["steps_taken"] == 50
+        second = executor.submit(evaluate, rungs[1])
+        kill_one_that_evaluates(two)
+        assert second.result(60).training["steps_taken"] == 500 - decay_start(50)
 
 
 def test_a_cancelled_job_ends_its_trainings_on_the_cluster(store, two):
@@ -115,7 +140,8 @@ def test_an_evaluation_runs_where_its_resources_are(labelled):
         assert [executor.submit(os.getenv, "LABEL").result(30) for _ in range(3)] == ["phone"] * 3
 
 
-def test_resources_that_no_worker_has_are_refused_at_the_start_and_those_there_are_named(labelled):
+def test_resources_that_no_worker_has_are_refused_at_the_start_and_those_there_are_named(labelled, monkeypatch):
+    monkeypatch.setattr("nas.jobs.dask.cluster.CONNECT_S", 1.0)
     with pytest.raises(InvalidInput, match=r"dask-resources: got 'GPU=1'.*old=1; phone=1"):
         DaskCluster(labelled.address, resources=resources_of("GPU=1"))
 
@@ -128,11 +154,10 @@ def test_workers_of_another_release_are_refused_by_name(labelled):
 def test_a_worker_that_dies_too_often_breaks_the_call_alone_and_calls_that_wait_for_a_worker_say_so(labelled, caplog):
     with DaskCluster(labelled.address, resources={"phone": 1}) as cluster:
         executor = cluster.executor()
-        parent = executor.submit(os.getenv, "LABEL").result(30) and next(
-            pid for pid in pids_of_workers(labelled) if b"LABEL=phone" in open(f"/proc/{pid}/environ", "rb").read()
-        )
+        pids = pids_of_workers(labelled)
+        phone = next(pid for pid in pids if b"LABEL=phone" in Path(f"/proc/{pid}/environ").read_bytes())
         with pytest.raises(BrokenExecutor, match="died"):
-            executor.submit(os.kill, parent, 9).result(30)
+            executor.submit(os.kill, phone, 9).result(30)
         labelled.phone.terminate()
         labelled.phone.wait(20)
         with caplog.at_level(logging.WARNING, "nas"):
@@ -143,7 +168,7 @@ def test_a_worker_that_dies_too_often_breaks_the_call_alone_and_calls_that_wait_
 
 
 def test_a_job_outlives_its_scheduler(store, tmp_path, cache_of_module, caplog):
-    undisturbed, job = (queued(store, task=LONG, budget={"trials": 3}) for _ in range(2))
+    undisturbed, job = (queued(store, task=LONG, budget={"trials": 2}) for _ in range(2))
     Worker(store, processes=1).run_job(undisturbed.id)
     with dask_processes(tmp_path / "dask") as processes:
         workers = processes.start_workers(1)
