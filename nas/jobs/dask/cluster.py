@@ -94,10 +94,9 @@ class DaskCluster:
 
     def executor(self) -> Executor:
         """Return an executor for one job."""
-        return DaskExecutor(self)
+        return DaskExecutor(self._send)
 
-    def send(self, call: Call) -> None:
-        """Run a call on a worker; its future ends when it does, and ends it when it is cancelled."""
+    def _send(self, call: Call) -> None:
         call.future.add_done_callback(lambda _: self._events.put(("ended", call, None)))
         self._events.put(("submitted", call, None))
 
@@ -253,7 +252,7 @@ class DaskCluster:
             if sent.status == "error":  # it is the call's own
                 call.fail(error)
             else:
-                log.warning("an evaluation is begun anew: %s", error)
+                log.warning("an evaluation is begun anew: %s", str(error).partition("\n")[0])
                 sent.cancel()
                 self._calls[call] = None
         except Exception as error:

@@ -10,13 +10,10 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from nas.errors import PocketformerError
 from nas.jobs.dask.on_worker import Ran
-
-if TYPE_CHECKING:
-    from nas.jobs.dask.cluster import DaskCluster
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -51,8 +48,9 @@ class Call:
 class DaskExecutor(Executor):
     """Runs one job's calls on a Dask cluster. Its futures stay pending until they end, also while one is run."""
 
-    def __init__(self, cluster: DaskCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, send: Callable[[Call], None]) -> None:
+        """`send` runs a call on the cluster, ends its future, and ends the call where its future is cancelled."""
+        self._send = send
         self._is_shut_down = False
         self._calls: set[Future[Any]] = set()
         self._first: Ran[Any] | None = None
@@ -66,7 +64,7 @@ class DaskExecutor(Executor):
         submitted = Call(self, call, args, kwargs)
         self._calls.add(submitted.future)
         submitted.future.add_done_callback(self._calls.discard)
-        self._cluster.send(submitted)
+        self._send(submitted)
         return submitted.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
