@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import socket
 import threading
 import time
 import uuid
@@ -13,12 +13,13 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 from nas.cache import cache_directory
 from nas.errors import ClusterUnavailable, InvalidInput, MissingPackage, PocketformerError
 
 try:
-    from distributed import Client, KilledWorker
+    from distributed import Client, KilledWorker, Security
     from distributed import Future as DaskFuture
 except ImportError as error:
     raise MissingPackage("a Dask cluster needs another package: pip install 'pocketformer[distributed]'") from error
@@ -68,10 +69,11 @@ class DaskCluster:
         Raises `ClusterUnavailable` where no scheduler answers or no worker is there, `InvalidInput` where no worker has
         the resources, and `PocketformerError` where workers have other releases than this process.
         """
-        if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", address):
-            allowed = "a scheduler's address, tcp://HOST:PORT or tls://HOST:PORT"
-            raise InvalidInput.of("dask", address, allowed, "name it as the scheduler's log does")
         self.address, self._resources = address, dict(resources or {})
+        self._host, self._port = _host_and_port(address)
+        if address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
+            allowed = "tls:// with the certificates of both sides in Dask's settings"
+            raise InvalidInput.of("dask", address, allowed, "name them, as docs/operations.md says")
         self._client = self._connected()
         try:
             threads = self._wait_for_threads()
@@ -83,7 +85,7 @@ class DaskCluster:
         self._events: SimpleQueue[tuple[str, Call | None, DaskFuture[Any] | None]] = SimpleQueue()
         self._calls: dict[Call, DaskFuture[Any] | None] = {}
         self._is_lost = False
-        self._told_at = 0.0
+        self._lost_at = self._told_at = 0.0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dask", daemon=True)
         self._thread.start()
@@ -117,16 +119,17 @@ class DaskCluster:
 
     def _connected(self) -> Client:
         try:
+            with socket.create_connection((self._host, self._port), CONNECT_S) as probe:
+                # Where something listens that never says a word, Dask's client would wait without end
+                if self.address.startswith("tcp:") and not probe.recv(1):
+                    raise ConnectionError("it closed the connection")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about versions, which are checked below
                 return Client(self.address, timeout=CONNECT_S, set_as_default=False, name="pocketformer")
         except OSError as error:  # TimeoutError is one, too
             raise ClusterUnavailable(
-                f"no Dask scheduler answers at {self.address}: start one (`dask scheduler`), or check the address"
-            ) from error
-        except ValueError as error:  # what its settings for TLS lack
-            raise InvalidInput.of(
-                "dask", self.address, "an address that Dask's own settings fit", f"see its docs on TLS ({error})"
+                f"no Dask scheduler answers at {self.address}: start one (`dask scheduler`), or check the address "
+                f"({error})"
             ) from error
 
     def _wait_for_threads(self) -> dict[str, int]:
@@ -168,7 +171,7 @@ class DaskCluster:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
         try:
-            found = self._client.run(look_around, mark, workers=workers, on_error="return")
+            found = self._client.run(look_around, mark.name, workers=workers, on_error="return")
         finally:
             mark.unlink()
         apart = []
@@ -278,15 +281,29 @@ class DaskCluster:
 
     def _reconnect(self) -> None:
         """Connect again; Dask's client tries for some seconds by itself, and is then replaced."""
-        if not self._is_lost or time.monotonic() - self._told_at > TOLD_EVERY_S:
+        now = time.monotonic()
+        if not self._is_lost:
+            self._lost_at = now
+        if not self._is_lost or now - self._told_at > TOLD_EVERY_S:
             log.warning("the Dask scheduler at %s is lost; what ran there is begun anew when it is back", self.address)
-            self._told_at = time.monotonic()
+            self._told_at = now
         self._is_lost = True
-        if self._client.status == "closed":
+        if self._client.status == "closed" or now - self._lost_at > 2 * CONNECT_S:
             try:
                 self._client = self._connected()
             except ClusterUnavailable as error:
                 log.debug("%s", error)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in ("tcp", "tls") and parts.hostname and parts.port:
+            return parts.hostname, parts.port
+    except ValueError:
+        log.debug("%s is no address", address)  # which is said below
+    allowed = "a scheduler's address, tcp://HOST:PORT or tls://HOST:PORT"
+    raise InvalidInput.of("dask", address, allowed, "name it as the scheduler's log does")
 
 
 def _written(resources: Mapping[str, float]) -> str:

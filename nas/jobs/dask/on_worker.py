@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from distributed import Reschedule, Worker, get_worker
 from distributed.core import Status
 
+from nas.cache import cache_directory
 from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.jobs.compute import EvaluationProcesses
@@ -48,14 +48,14 @@ def comparable_software() -> dict[str, str]:
     return {**software(), "python": ".".join(platform.python_version_tuple()[:2])}
 
 
-def look_around(mark: Path) -> tuple[dict[str, str], bool]:
-    """Return the software of this Dask worker, and whether it sees a file that `nas worker` has in its cache folder.
+def look_around(mark: str) -> tuple[dict[str, str], bool]:
+    """Return the software of this Dask worker, and whether a file of `nas worker` is in its cache folder.
 
     Also removes from the cache folder here what nobody has come back to.
     """
     remove_old_trunks()
     remove_old_prepared()
-    return comparable_software(), mark.exists()
+    return comparable_software(), (cache_directory() / mark).exists()
 
 
 def run_here(expected: dict[str, str], call: Callable[..., Result], *args: Any, **kwargs: Any) -> Ran[Result]:
