@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ from nas.cli.worker import stop_on_signals
 from nas.errors import LeaseLost
 
 if TYPE_CHECKING:
+    from nas.jobs.compute import Compute
     from nas.jobs.worker import Worker
     from nas.store.records import JobRecord
     from nas.store.store import Store
@@ -65,7 +67,6 @@ def search(
     from nas.jobs.catalogue import submit
     from nas.jobs.fidelity_report import fidelity_of
     from nas.jobs.report import describe_job, front_of
-    from nas.jobs.worker import Worker
     from nas.store.records import JobState
 
     document = read_document(file)
@@ -78,8 +79,7 @@ def search(
         _prepare(store, document)
         evaluators = _evaluators_of(document)
         job, _ = submit(store, document, evaluators=evaluators)
-        worker = Worker(store, processes=processes, evaluators=evaluators, compute=compute)
-        job = _run(worker, store, job, stop)
+        job = _run(store, job, processes, stop, evaluators, compute)
         front = front_of(store, job)
         if as_json:
             print_json({"job": describe_job(store, job), "front": front, "fidelity": fidelity_of(store, job)})
@@ -121,11 +121,20 @@ def _evaluators_of(document: dict[str, Any]) -> tuple[str, ...]:
     return () if evaluator is None else (evaluator.function,)
 
 
-def _run(worker: Worker, store: Store, job: JobRecord, stop: threading.Event) -> JobRecord:
+def _run(
+    store: Store,
+    job: JobRecord,
+    processes: int | None,
+    stop: threading.Event,
+    evaluators: Sequence[str] = (),
+    compute: Compute | None = None,
+) -> JobRecord:
     """Run the job in a thread, show its progress from this one, which takes the signals; return it as it ended."""
     from nas.cli.progress import JobProgress
     from nas.jobs.report import progress_of
+    from nas.jobs.worker import Worker
 
+    worker = Worker(store, processes=processes, evaluators=evaluators, compute=compute)
     errors: list[BaseException] = []
 
     def run() -> None:

@@ -220,8 +220,9 @@ class DaskCluster:
             if not call.future.done():
                 self._calls[call] = self._sent(call)
         elif what == "ended":
-            if (ran := self._calls.pop(call, None)) is not None:
-                ran.cancel()
+            begun = self._calls.pop(call, None)
+            if begun is not None and begun.status != "cancelled":
+                begun.cancel()
         elif sent is not None and self._calls.get(call) is sent:
             self._take(call, sent)
 
@@ -272,7 +273,7 @@ class DaskCluster:
             log.warning("the Dask scheduler at %s answers again", self.address)
             self._is_lost = False
         for call, sent in list(self._calls.items()):
-            if sent is None or sent.status in ("cancelled", "lost"):
+            if sent is None or sent.status == "cancelled":
                 self._calls[call] = self._sent(call)
         if self._calls and time.monotonic() - self._told_at > TOLD_EVERY_S and not self._threads():
             wanted = f" with {_written(self._resources)}" if self._resources else ""

@@ -53,7 +53,7 @@ class DaskExecutor(Executor):
         self._send = send
         self._is_shut_down = False
         self._calls: set[Future[Any]] = set()
-        self._first: Ran[Any] | None = None
+        self._first: tuple[str, str] | None = None
 
     def submit(
         self, call: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -81,11 +81,12 @@ class DaskExecutor(Executor):
 
     def differing_hardware(self, ran: Ran[Any]) -> str | None:
         """Return what is wrong if a call did not run on the same kind of hardware as the first one, or else None."""
-        self._first = first = self._first or ran
-        if ran.hardware == first.hardware:
+        self._first = self._first or (ran.worker, ran.hardware)
+        worker, hardware = self._first
+        if ran.hardware == hardware:
             return None
         return (
-            f"the Dask worker {ran.worker} trains on {ran.hardware}, {first.worker} on {first.hardware}: scores could "
+            f"the Dask worker {ran.worker} trains on {ran.hardware}, {worker} on {hardware}: scores could "
             "not be compared; start the workers of one kind with a resource of their own, and name it with "
             "--dask-resources"
         )
