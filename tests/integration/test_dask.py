@@ -21,6 +21,8 @@ from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import submit
 from nas.jobs.context import JobContext
 from nas.jobs.dask import DaskCluster, resources_of
+from nas.jobs.dask.executor import DaskExecutor
+from nas.jobs.dask.on_worker import Ran
 from nas.jobs.evaluation import evaluate
 from nas.jobs.worker import Worker
 from nas.quality.training import decay_start
@@ -204,6 +206,17 @@ def test_a_job_outlives_its_scheduler(store, tmp_path, cache_of_module, caplog):
     assert record(store, job) == record(store, undisturbed)
     assert "is lost" in caplog.text
     assert "answers again" in caplog.text
+
+
+def test_scores_of_different_hardware_are_not_mixed_in_one_job():
+    sent = []
+    executor = DaskExecutor(sent.append)
+    futures = [executor.submit(len, "ab") for _ in range(3)]
+    for call, hardware in zip(sent, ("cpu, float32", "cpu, float32", "a card, bfloat16 mixed"), strict=True):
+        call.end(Ran(2, f"tcp://{hardware[:3]}", hardware))
+    assert [future.result() for future in futures[:2]] == [2, 2]
+    with pytest.raises(PocketformerError, match=r"tcp://a c trains on a card, .* tcp://cpu on cpu, .*--dask-resources"):
+        futures[2].result()
 
 
 def test_where_no_scheduler_answers_it_is_said_within_seconds(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -85,7 +86,7 @@ class DaskCluster:
         self._events: SimpleQueue[tuple[str, Call | None, DaskFuture[Any] | None]] = SimpleQueue()
         self._calls: dict[Call, DaskFuture[Any] | None] = {}
         self._is_lost = False
-        self._lost_at = self._told_at = 0.0
+        self._lost_at = self._told_at = -math.inf
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dask", daemon=True)
         self._thread.start()
