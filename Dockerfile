@@ -17,11 +17,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY search_spaces search_spaces
 COPY nas nas
 COPY api api
-RUN python -m pip install -e '.[datasets,postgres]'
+RUN python -m pip install -e '.[datasets,postgres,distributed]'
 
-# Started alone, a container keeps its SQLite file here: mount a volume.
+# Started alone, a container keeps its SQLite file in /data: mount a volume. /cache is for one that machines share.
 ENV POCKETFORMER_DATABASE_URL=sqlite:////data/pocketformer.db
-RUN useradd --create-home --uid 10001 pocketformer && install -d -o pocketformer -g pocketformer /data
+RUN useradd --create-home --uid 10001 pocketformer && install -d -o pocketformer -g pocketformer /data /cache
 USER pocketformer
 WORKDIR /data
 

@@ -91,6 +91,10 @@ class StoreUnavailable(PocketformerError):
     """The database can't be used now; trying again later may help."""
 
 
+class ClusterUnavailable(PocketformerError):
+    """The Dask cluster can't be used now."""
+
+
 class MeasurementFailed(PocketformerError):
     """The measurement did not come to a valid result."""
 

@@ -48,7 +48,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 ProcessesOption = Annotated[
     int | None,
     typer.Option(
-        "--processes", min=1, max=256, show_default="one a core", help="How many candidates to train at once."
+        "--processes",
+        min=1,
+        max=256,
+        show_default="one a core, or a thread of the Dask cluster",
+        help="How many candidates to train at once.",
     ),
 ]
 EvaluatorsOption = Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli.compute import DaskOption, DaskResourcesOption, opened_compute
 from nas.cli.fidelity import print_report
 from nas.cli.options import (
     DEFAULT_DATABASE,
@@ -30,6 +31,7 @@ from nas.cli.worker import stop_on_signals
 from nas.errors import LeaseLost
 
 if TYPE_CHECKING:
+    from nas.jobs.compute import Compute
     from nas.jobs.worker import Worker
     from nas.store.records import JobRecord
     from nas.store.store import Store
@@ -48,6 +50,8 @@ def search(
     file: Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The job document, YAML or JSON.")],
     database: DatabaseOption = DEFAULT_DATABASE,
     processes: ProcessesOption = None,
+    dask: DaskOption = None,
+    dask_resources: DaskResourcesOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write the front here: configurations and weights of its members."),
@@ -70,12 +74,12 @@ def search(
         make_folder("out", out)
     stop = stop_on_signals()
     logging.basicConfig(level=logging.WARNING)
-    with opened_store(database) as store:
+    with opened_compute(dask, dask_resources, processes) as compute, opened_store(database) as store:
         document = with_file_added(document, file.parent, Database(store))
         _prepare(store, document)
         evaluators = _evaluators_of(document)
         job, _ = submit(store, document, evaluators=evaluators)
-        job = _run(store, job, processes, stop, evaluators)
+        job = _run(store, job, processes, stop, evaluators, compute)
         front = front_of(store, job)
         if as_json:
             print_json({"job": describe_job(store, job), "front": front, "fidelity": fidelity_of(store, job)})
@@ -118,14 +122,19 @@ def _evaluators_of(document: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _run(
-    store: Store, job: JobRecord, processes: int | None, stop: threading.Event, evaluators: Sequence[str] = ()
+    store: Store,
+    job: JobRecord,
+    processes: int | None,
+    stop: threading.Event,
+    evaluators: Sequence[str] = (),
+    compute: Compute | None = None,
 ) -> JobRecord:
     """Run the job in a thread, show its progress from this one, which takes the signals; return it as it ended."""
     from nas.cli.progress import JobProgress
     from nas.jobs.report import progress_of
     from nas.jobs.worker import Worker
 
-    worker = Worker(store, processes=processes, evaluators=evaluators)
+    worker = Worker(store, processes=processes, evaluators=evaluators, compute=compute)
     errors: list[BaseException] = []
 
     def run() -> None:

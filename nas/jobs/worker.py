@@ -9,15 +9,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from nas.architecture import Architecture
 from nas.errors import LeaseLost, NotFound, PocketformerError, StoreUnavailable
 from nas.jobs.assignments import assignment_of
 from nas.jobs.catalogue import reference_of
+from nas.jobs.compute import Compute, ThisMachine
 from nas.jobs.context import JobContext
-from nas.jobs.evaluation import Assignment, EvaluationProcesses, remove_old_trunks, trunk_file
+from nas.jobs.evaluation import Assignment, evaluate, remove_old_trunks, trunk_file
 from nas.jobs.evaluator_check import check_evaluator
 from nas.jobs.finishing import Finishing
 from nas.jobs.memory import Memory
@@ -47,7 +48,7 @@ STOPPED, LOST = "the worker was stopped", "another worker holds the job"
 
 
 class Worker:
-    """Runs one job at a time on this machine, its candidates on several processes."""
+    """Runs one job at a time, several of its candidates at once."""
 
     def __init__(
         self,
@@ -57,11 +58,16 @@ class Worker:
         lease_s: float = 15.0,
         name: str | None = None,
         evaluators: Collection[str] = (),
+        compute: Compute | None = None,
     ) -> None:
-        """`evaluators` are the functions, each `package.module:function`, that jobs may name as their own."""
+        """`evaluators` are the functions, each `package.module:function`, that jobs may name as their own.
+
+        Candidates are evaluated on `compute`, or else on so many `processes` of this machine.
+        """
         self._store, self._lease_s = store, lease_s
         self._evaluators = frozenset(evaluators)
-        self.processes = processes or max(1, os.cpu_count() or 1)
+        self._compute = compute or ThisMachine(processes or max(1, os.cpu_count() or 1))
+        self.processes = self._compute.parallel
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._stop = threading.Event()
 
@@ -72,7 +78,7 @@ class Worker:
         remove_old_prepared()
         while not stop.is_set():
             try:
-                found = self.run_once(stop)
+                found = self._compute.is_ready() and self.run_once(stop)
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 found = False
@@ -100,15 +106,15 @@ class Worker:
 
     def _run(self, job: JobRecord, stop: threading.Event) -> None:
         log.info("job %s (%s) claimed with token %d", job.id, job.name, job.lease_token)
-        processes = EvaluationProcesses(self.processes)
+        executor = self._compute.executor()
         lease = _Lease(self._store, job, self._lease_s, stop)
         lease.start()
         try:
             context = JobContext.load(self._store, job.document)
             if job.search_ended is None:
-                job = self._end_search(job, context, self._search(job, context, processes, lease))
+                job = self._end_search(job, context, self._search(job, context, executor, lease))
             if job.search_ended is not None and not job.state.is_final:
-                self._finish(job, context, processes, lease)
+                self._finish(job, context, executor, lease)
         except LeaseLost as error:
             log.warning("job %s: %s", job.id, error)
         except StoreUnavailable:
@@ -126,7 +132,7 @@ class Worker:
                 log.warning("job %s: %s", job.id, lost)
         finally:
             lease.end()
-            processes.close()
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _is_there(self, job_id: str) -> bool:
         try:
@@ -144,10 +150,10 @@ class Worker:
             reason = finished_reason(ended, f"failed: {error}")
             self._store.finish_job(job.id, job.lease_token, JobState(ended["state"]), reason)
 
-    def _search(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str:
+    def _search(self, job: JobRecord, context: JobContext, executor: Executor, lease: _Lease) -> str:
         spec = context.spec
         info = dataset_of(self._store, job.document).info
-        if stop := self._check(context, processes, lease):
+        if stop := self._check(context, executor, lease):
             return stop
         reference = job.reference
         if reference is None:
@@ -179,7 +185,7 @@ class Worker:
                     discard(architecture)  # what this job trained of it on the rungs below
                 return _done(known)
             log.info("trial %d: evaluating %s over %d steps", number, architecture.id, ladder.steps[rung])
-            return processes.submit(assignment(architecture, rung))
+            return executor.submit(evaluate, assignment(architecture, rung))
 
         cohorts = Cohorts(ladder, context.objectives, context.constraints)
         recorder = _Recorder(self._store, job, ladder, discard)
@@ -194,12 +200,12 @@ class Worker:
         loop.resume([_recorded(trial) for trial in self._store.trials(job.id)])
         return loop.run(spec.budget.trials)
 
-    def _check(self, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> str | None:
+    def _check(self, context: JobContext, executor: Executor, lease: _Lease) -> str | None:
         """Make sure that the job's evaluator, if it names one, may and can be used; return why to stop, or None."""
         evaluator = context.spec.task.evaluator
         if evaluator is None:
             return None
-        return check_evaluator(evaluator.function, self._evaluators, processes, lease.stop_reason)
+        return check_evaluator(evaluator.function, self._evaluators, executor, lease.stop_reason)
 
     def _end_search(self, job: JobRecord, context: JobContext, reason: str) -> JobRecord:
         """Record how the search ended; a job that asks to be finished goes on, and is returned so."""
@@ -228,11 +234,15 @@ class Worker:
             )
         return reason in (STOPPED, PAUSED)
 
-    def _finish(self, job: JobRecord, context: JobContext, processes: EvaluationProcesses, lease: _Lease) -> None:
+    def _finish(self, job: JobRecord, context: JobContext, executor: Executor, lease: _Lease) -> None:
         """Train in full what the job's plan says, and end the job as its search ended."""
         dataset_of(self._store, job.document)
-        finishing = Finishing(self._store, job, context, processes.submit, self.processes, lease.stop_reason)
-        stopped = self._check(context, processes, lease) or finishing.run()
+
+        def submit(assignment: Assignment) -> Future[Evaluation]:
+            return executor.submit(evaluate, assignment)
+
+        finishing = Finishing(self._store, job, context, submit, self.processes, lease.stop_reason)
+        stopped = self._check(context, executor, lease) or finishing.run()
         if self._is_interrupted(job, stopped):
             return
         assert job.search_ended is not None

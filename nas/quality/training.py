@@ -226,7 +226,8 @@ class Trunk:
         for index, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": tensor.contiguous() for name, tensor in state.items()}
         tensors["losses"] = torch.tensor(self._losses, dtype=torch.float64)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        # Machines that share the folder may have processes of one number
+        part = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

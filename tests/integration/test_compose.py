@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from api_examples import job_document
-from processes import until
+from processes import free_port, until
 
 from api.settings import PREFIX, Settings
 from nas.client import Client
@@ -47,12 +47,12 @@ def dockerfile() -> list[list[str]]:
     return [line.split(maxsplit=1) for line in lines]
 
 
-def entrypoint() -> list[str]:
-    """Return the image's entry point, which every service's command follows."""
+def entrypoint(service: dict[str, Any] | None = None) -> list[str]:
+    """Return what a service's command follows: its own entry point or the image's."""
     value = next(rest for instruction, rest in dockerfile() if instruction == "ENTRYPOINT")
-    words = yaml.safe_load(value)
-    assert words == ["nas"]
-    return [str(Path(sys.executable).with_name("nas"))]
+    words = (service or {}).get("entrypoint", yaml.safe_load(value))
+    assert words in (["nas"], ["dask"])
+    return [str(Path(sys.executable).with_name(words[0]))]
 
 
 @contextmanager
@@ -66,11 +66,11 @@ def started(name: str, replaced: dict[str, str], folder: Path) -> Iterator[subpr
         return text
 
     service = SERVICES[name]
-    environment = {key: here(str(value)) for key, value in service["environment"].items()}
+    environment = {key: here(str(value)) for key, value in service.get("environment", {}).items()}
     path = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [*entrypoint(), *map(here, service["command"])],
+            [*entrypoint(service), *map(here, service["command"])],
             env={**path, **environment, "OMP_NUM_THREADS": "1"},
             cwd=folder,
             stdout=log,
@@ -88,7 +88,15 @@ def started(name: str, replaced: dict[str, str], folder: Path) -> Iterator[subpr
 def test_the_services_of_the_compose_file_run_a_job_from_end_to_end(postgres_url: str, tmp_path: Path) -> None:
     # postgresql+psycopg://USER@HOST:PORT/NAME: the fixture's own, in place of the file's
     declared = interpolated(str(SERVICES["api"]["environment"]["POCKETFORMER_DATABASE_URL"]))
-    replaced = {declared: postgres_url, "8000": "0", "0.0.0.0": "127.0.0.1"}
+    scheduler = f"127.0.0.1:{free_port()}"
+    replaced = {
+        declared: postgres_url,
+        "8000": "0",
+        "dask-scheduler:8786": scheduler,
+        "8786": scheduler.partition(":")[2],
+        "0.0.0.0": "127.0.0.1",
+        "/cache": str(tmp_path / "cache"),
+    }
     with started("api", replaced, tmp_path) as api:
         log = tmp_path / "api.log"
         until(lambda: api.poll() is not None or b"Pocketformer serves" in log.read_bytes(), 90)
@@ -102,14 +110,37 @@ def test_the_services_of_the_compose_file_run_a_job_from_end_to_end(postgres_url
             *_, last = client.events(job["id"])
             assert last.data["state"] == "succeeded", last.data["reason"]
             assert len(client.front(job["id"])["members"]) >= 1
-            assert list(tmp_path.glob("**/*.db")) == []  # everything is in PostgreSQL
+        with (
+            started("dask-scheduler", replaced, tmp_path),
+            started("dask-worker", replaced, tmp_path),
+            Client(found[0], api_key=ADMIN_KEY) as client,
+        ):
+            until(lambda: (tmp_path / "dask-worker.log").read_text().count("Registered to") == 2, 60)
+            with started("worker-on-dask", replaced, tmp_path):
+                job = client.submit_job(job_document(constraints=[], budget={"trials": 3}))
+                *_, last = client.events(job["id"])
+                assert last.data["state"] == "succeeded", last.data["reason"]
+            assert "cache folder" not in (tmp_path / "worker-on-dask.log").read_text()  # which is one
+        assert list(tmp_path.glob("**/*.db")) == []  # everything is in PostgreSQL
 
 
 def test_every_variable_of_the_compose_file_is_a_setting() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     assert set(SERVICES["api"]["environment"]) <= known
     assert SERVICES["worker"]["environment"].items() <= SERVICES["api"]["environment"].items()
+    on_dask = SERVICES["worker-on-dask"]["environment"]
+    assert on_dask == {**SERVICES["worker"]["environment"], "XDG_CACHE_HOME": "/cache"}
     assert "POCKETFORMER_ADMIN_KEY" not in SERVICES["worker"]["environment"]  # it lets nobody in
+
+
+def test_what_code_runs_on_is_told_no_secret_and_shares_the_cache_alone() -> None:
+    assert SERVICES["dask-worker"]["environment"] == {"XDG_CACHE_HOME": "/cache"}
+    assert "environment" not in SERVICES["dask-scheduler"]
+    for name in ("dask-worker", "worker-on-dask"):
+        assert SERVICES[name]["volumes"] == ["cache:/cache"]
+    dask = {name for name, service in SERVICES.items() if "dask" in service.get("profiles", [])}
+    assert dask == {"dask-scheduler", "dask-worker", "worker-on-dask"}
+    assert all("ports" not in SERVICES[name] for name in dask)
 
 
 def test_without_a_key_of_its_owner_the_service_does_not_begin() -> None:
@@ -141,7 +172,11 @@ def test_an_image_that_is_given_no_command_tells_which_there_are() -> None:
     words = yaml.safe_load(next(rest for instruction, rest in dockerfile() if instruction == "CMD"))
     done = subprocess.run([*entrypoint(), *words], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert all(service["command"][0] in done.stdout for service in SERVICES.values() if "command" in service)
+    assert all(
+        service["command"][0] in done.stdout
+        for service in SERVICES.values()
+        if entrypoint(service) == entrypoint() and "command" in service
+    )
 
 
 def test_the_image_is_installed_as_the_makefile_installs() -> None:
@@ -163,7 +198,7 @@ def test_the_image_is_installed_as_the_makefile_installs() -> None:
     assert len(steps(image)) == 2
     extras = re.search(r"-e '\.\[(.*)\]'", image)
     assert extras
-    assert set(extras[1].split(",")) == {"datasets", "postgres"}
+    assert set(extras[1].split(",")) == {"datasets", "postgres", "distributed"}
 
 
 def test_the_image_holds_what_it_copies_and_runs_as_nobody_special() -> None:

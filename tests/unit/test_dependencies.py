@@ -20,7 +20,7 @@ def _normal(name: str) -> str:
 def _declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"]]
-    for extra in ("postgres", "executorch", "datasets"):
+    for extra in ("postgres", "distributed", "executorch", "datasets"):
         lines += project["optional-dependencies"][extra]
     return {_normal(re.match(r"[\w.-]+", line).group()) for line in lines}
 

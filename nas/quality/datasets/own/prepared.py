@@ -41,7 +41,8 @@ def open_prepared(pinned: PinnedData) -> Dataset:
     except FileNotFoundError as error:
         raise PocketformerError(
             f"the data of {pinned.own.file} (sha256 {pinned.file_sha256[:12]}…) is not prepared on this machine: "
-            "a worker prepares it when it takes up a job, `nas search` before it submits one"
+            "a worker prepares it in its cache folder when it takes up a job, `nas search` before it submits one; "
+            "Dask workers have to share that folder (docs/operations.md)"
         ) from error
     os.utime(folder)  # what is used stays, see `remove_old_prepared`
     info = DatasetInfo.from_dict(facts["info"])
