@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,40 @@ INSTALL = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
-    """A PostgreSQL server of this test session, reached over loopback."""
+    """A PostgreSQL server, reached over loopback."""
 
     port: int
-    numbers: Iterator[int]
+    directory: Path
+    account: dict[str, Any]
+    command: list[str | Path]
+    environment: dict[str, str]
+    numbers: Iterator[int] = field(default_factory=count)
+    server: subprocess.Popen[bytes] | None = None
 
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://pocketformer@127.0.0.1:{self.port}/{database}"
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        log = self.directory / "log"
+        with log.open("ab") as output:
+            self.server = subprocess.Popen(
+                self.command,
+                stdout=output,
+                stderr=output,
+                cwd=self.directory,
+                env=os.environ | self.environment,
+                **self.account,
+            )
+        _wait_until_it_answers(self, self.server, log)
+
+    def stop(self) -> None:
+        """Stop it at once, without a checkpoint, as a crash would."""
+        assert self.server is not None
+        self.server.send_signal(signal.SIGQUIT)
+        self.server.wait(30)
+
+    def url(self, database: str, host: str = "127.0.0.1") -> str:
+        return f"postgresql+psycopg://pocketformer@{host}:{self.port}/{database}"
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         import psycopg  # noqa: PLC0415  (sessions without these tests need no driver)
@@ -59,30 +84,28 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
+def running_cluster(hosts: str = "127.0.0.1", environment: dict[str, str] | None = None) -> Iterator[Cluster]:
     """Start a server in a temporary directory; fails, never skips, where PostgreSQL isn't installed."""
     initdb, postgres = program("initdb"), program("postgres")
     account = _unprivileged_account()
     with tempfile.TemporaryDirectory(prefix="pocketformer-postgres-") as directory:
-        data, log = Path(directory, "data"), Path(directory, "log")
+        data = Path(directory, "data")
         if account:
             shutil.chown(directory, account["user"], account["group"])
         options = ["--auth=trust", "--username=pocketformer", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run([initdb, "-D", data, *options], check=True, capture_output=True, cwd=directory, **account)
         port = free_port()
         # fsync is off: these databases need not survive a power cut.
-        settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={directory}"]
+        settings = [f"port={port}", f"listen_addresses={hosts}", f"unix_socket_directories={directory}"]
         settings += ["fsync=off", "max_connections=300"]
         command = [postgres, "-D", data, *(part for setting in settings for part in ("-c", setting))]
-        with log.open("wb") as output:
-            server = subprocess.Popen(command, stdout=output, stderr=output, cwd=directory, **account)
+        cluster = Cluster(port, Path(directory), account, command, environment or {})
         try:
-            cluster = Cluster(port, count())
-            _wait_until_it_answers(cluster, server, log)
+            cluster.start()
             yield cluster
         finally:
-            server.send_signal(signal.SIGQUIT)  # stop at once, without a checkpoint
-            server.wait(30)
+            if cluster.server is not None and cluster.server.poll() is None:
+                cluster.stop()
 
 
 @pytest.fixture(scope="session")

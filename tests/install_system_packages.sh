@@ -13,6 +13,7 @@ command -v adb >/dev/null || missing="$missing adb"
 command -v ip >/dev/null || [ -x /sbin/ip ] || missing="$missing iproute2"
 command -v busybox >/dev/null || missing="$missing busybox"
 command -v mksh >/dev/null || missing="$missing mksh"
+command -v faketime >/dev/null || missing="$missing faketime"
 
 # Debian has adbd, the device's end of adb, since its release "trixie", and it needs that release's libraries. Both are
 # unpacked into a folder of the tests and started from there; the system's own packages stay as they are. Where to get

@@ -21,6 +21,14 @@ from nas.errors import InvalidInput, PocketformerError, StoreUnavailable
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer of SQLite waits for the others."""
 CONNECT_TIMEOUT_S = 10
+_POSTGRESQL_PATIENCE = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": 10_000,  # milliseconds until what was sent has to be acknowledged
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+}
+"""How long a network that swallows everything goes unnoticed; the system's own patience is two hours."""
 ALLOWED_URLS = "sqlite:///file.db or postgresql+psycopg://user:password@host/database"
 
 
@@ -162,9 +170,9 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+    patience = {name: value for name, value in _POSTGRESQL_PATIENCE.items() if name not in url.query}
     try:
-        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args=timeout)
+        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args=patience)
     except ImportError as error:
         raise PocketformerError(
             "PostgreSQL needs the package psycopg: run `pip install 'pocketformer[postgres]'`, "

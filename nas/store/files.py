@@ -21,8 +21,11 @@ from nas.store.tables import file_chunks, file_contents, files
 from nas.store.values import plain_text
 
 CHUNK_BYTES = 1 << 20
-STALE_S = 600.0
-"""An upload that has not brought a chunk for so long is given up, and removed by the next one."""
+STALE_S = 6 * 3600.0
+"""An upload that has not brought a chunk for so long is given up, and removed by the next one.
+
+A service ends by itself those that break: this is for one that was killed, and longer than a clock is set forwards.
+"""
 FINISH_LOCK = 0xF11E5
 """Advisory lock of PostgreSQL: one upload at a time becomes a file."""
 

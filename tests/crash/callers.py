@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from nas.client import Client, ServerFailed, ServerUnreachable
-from nas.errors import Conflict, NotFound
+from nas.errors import Conflict, NotFound, StoreUnavailable
 from tests.browser.recorded_jobs import DEVICE, device_and_table
 from tests.crash.ledger import Ledger
 from tests.integration.api_examples import job_document
@@ -84,8 +84,8 @@ class Callers:
             self._bring_table(client, rng)
 
     def _submit(self, client: Client, name: str, rng: random.Random) -> None:
-        open_jobs = self._ledger.store.job_counts()
-        if sum(n for state, n in open_jobs.items() if not state.is_final) >= MOST_OPEN:
+        open_jobs = self._insist(self._ledger.store.job_counts)
+        if open_jobs is None or sum(n for state, n in open_jobs.items() if not state.is_final) >= MOST_OPEN:
             return
         document = job_document(
             name=f"job {name}", budget={"trials": rng.randint(1, 4)}, seed=rng.randint(0, 99), constraints=[]
@@ -140,7 +140,7 @@ class Callers:
                 if not may_refuse:
                     raise
                 return None
-            except ServerUnreachable:
+            except (ServerUnreachable, StoreUnavailable):
                 self._gone.wait(0.05)
             except ServerFailed as error:
                 if error.status not in (None, 503):

@@ -60,6 +60,7 @@ class Programs:
 
     url: str
     folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     started_at: dict[str, float] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Programs:
         given = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(self.folder), "POCKETFORMER_ADMIN_KEY": ADMIN_KEY}
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *words], env=os.environ | given, cwd=ROOT, stdout=log, stderr=log
+                [sys.executable, *words], env=os.environ | given | self.environment, cwd=ROOT, stdout=log, stderr=log
             )
         self.processes[name], self.started_at[name] = process, time.monotonic()
 
@@ -102,16 +103,43 @@ class Programs:
             process.wait()
 
 
-def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: float = LONGEST_REST_S) -> Counter[str]:
-    """Run one round; return how often which kind of process was killed.
+@dataclass
+class InUse:
+    """A service with its callers, and what was acknowledged to them."""
 
-    Raises `AssertionError` or `PocketformerError` for what was lost, twice or left alone.
+    programs: Programs
+    callers: Callers
+    ledger: Ledger
+    store: Store
+    """One's own look into the database, which nothing is done to."""
+
+    def check(self) -> None:
+        """Raise `AssertionError` or `PocketformerError` for what was lost, twice or left alone by now."""
+        self.ledger.check(last_worker_started=max(self.programs.started_at[name] for name in WORKERS))
+
+    def settle(self) -> None:
+        """Let the callers finish and every job end; check everything then."""
+        self.callers.finish()
+        until(self.ledger.everything_has_ended, DRAIN_S)
+        self.check()
+        self.ledger.check_at_the_end()
+
+
+@contextmanager
+def in_use(
+    seed: int,
+    url: str,
+    own_url: str | None = None,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> Iterator[InUse]:
+    """Run a service over an empty database, with callers, until the caller is done with it.
+
+    `own_url` is the way to the database for whoever looks on, `folder` is where the programs keep their files.
     """
-    rng = random.Random(seed)
-    killed: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="pocketformer-fire-") as folder:
-        programs = Programs(url, Path(folder))
-        store = Store.open(url)
+    with tempfile.TemporaryDirectory(prefix="pocketformer-fire-") as temporary:
+        programs = Programs(url, folder or Path(temporary), environment or {})
+        store = Store.open(own_url or url)
         store.migrate()
         ledger = Ledger(store)
         for name in ("api", *WORKERS):
@@ -119,21 +147,29 @@ def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: f
         callers = Callers(f"http://127.0.0.1:{programs.port}", ADMIN_KEY, ledger, seed)
         callers.start()
         try:
-            while killed.total() < kills or set(killed) != KINDS:
-                time.sleep(rng.uniform(0, longest_rest_s))
-                callers.check()
-                (victim,) = rng.choices(VICTIMS, WEIGHTS)
-                if programs.kill(victim, rng):
-                    killed[victim.split("-")[0]] += 1
-                    ledger.check(last_worker_started=max(programs.started_at[name] for name in WORKERS))
-            callers.finish()
-            until(ledger.everything_has_ended, DRAIN_S)
-            ledger.check(last_worker_started=max(programs.started_at[name] for name in WORKERS))
-            ledger.check_at_the_end()
+            yield InUse(programs, callers, ledger, store)
         finally:
             callers.stop()
             programs.stop()
             store.close()
+
+
+def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: float = LONGEST_REST_S) -> Counter[str]:
+    """Run one round; return how often which kind of process was killed.
+
+    Raises `AssertionError` or `PocketformerError` for what was lost, twice or left alone.
+    """
+    rng = random.Random(seed)
+    killed: Counter[str] = Counter()
+    with in_use(seed, url) as service:
+        while killed.total() < kills or set(killed) != KINDS:
+            time.sleep(rng.uniform(0, longest_rest_s))
+            service.callers.check()
+            (victim,) = rng.choices(VICTIMS, WEIGHTS)
+            if service.programs.kill(victim, rng):
+                killed[victim.split("-")[0]] += 1
+                service.check()
+        service.settle()
     return killed
 
 
