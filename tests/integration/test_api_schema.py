@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,19 +49,15 @@ def run(server: ServerProcess, folder: Path, key: str | None, *more: str) -> sub
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("key", [KEY, None], ids=["with a key", "without one"])
 def test_every_operation_keeps_what_the_document_says(server: ServerProcess, tmp_path: Path, key: str | None) -> None:
-    check(run(server, tmp_path, key, "--max-examples", "30"), key, ("Examples", "Coverage", "Fuzzing", "Stateful"))
+    check(run(server, tmp_path, key, "--max-examples", "30"), key)
 
 
-def test_every_operation_does_so_in_short(server: ServerProcess, tmp_path: Path) -> None:
-    phases = ("Examples", "Fuzzing", "Stateful")
-    check(run(server, tmp_path, KEY, "--max-examples", "4", "--phases", ",".join(phases).lower()), KEY, phases)
-
-
-def check(ended: subprocess.CompletedProcess[str], key: str | None, phases: Sequence[str]) -> None:
+def check(ended: subprocess.CompletedProcess[str], key: str | None) -> None:
     """Check that every phase passed, and that whoever had a key got in to the end."""
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for phase in phases:
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert f"✅ {phase}" in " ".join(ended.stdout.split()), ended.stdout
     assert (key is None) == ("Authentication failed" in ended.stdout), ended.stdout
