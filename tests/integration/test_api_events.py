@@ -155,7 +155,7 @@ def test_after_the_last_event_of_a_finished_job_there_is_nothing_to_come_back_fo
 def test_a_long_past_is_told_in_several_batches_without_a_gap(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.routes.events._AT_ONCE", 2)
+    monkeypatch.setattr("api.followed.AT_ONCE", 2)
     path, worker = new_job(service)
     for _ in range(4):
         worker.complete(0.5)
@@ -181,7 +181,7 @@ def test_a_listener_who_leaves_is_forgotten(service: Service) -> None:
 
 
 def test_a_quiet_stream_says_now_and_then_that_it_lives(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.05)
+    monkeypatch.setattr("api.routes.events.PING_S", 0.05)
     path, worker = new_job(service)
     with service.client.stream("GET", f"{path}/events") as answer:
         comments = (line for line in answer.iter_lines() if line.startswith(":"))
