@@ -327,6 +327,8 @@ def measure_front(place: Place, arguments: argparse.Namespace) -> list[Row]:
     with place.store(name) as store:
         job = made(store, arguments.trials)
         path = f"/v1/jobs/{job.id}"
+        abandon(store, job)  # by this benchmark, when it was interrupted
+        worker = RecordingWorker(store, job, arguments.repeats)
         for _ in range(arguments.repeats):
             with place.server(name) as server, server.connect() as connection:
                 front = connection.get(f"{path}/front").expect(200)
@@ -341,10 +343,9 @@ def measure_front(place: Place, arguments: argparse.Namespace) -> list[Row]:
                     for _ in range(arguments.polls)
                 ]
                 others = connection.get(f"{path}/front?objectives=error_rate,parameters").expect(200)
-                worker = RecordingWorker(store, job, 1)
                 worker.complete(*worker.start())
                 news = connection.get(f"{path}/front", If_None_Match=front.headers["etag"]).expect(200)
-                abandon(store, job)
+        abandon(store, job)
     polls_ms = [answer.duration_s * 1000 for answer in polls]
     members = len(front.json()["members"])
     asked = arguments.asked_front_s

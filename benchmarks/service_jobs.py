@@ -200,7 +200,7 @@ class RecordingWorker:
             raise SystemExit(f"the job {job.id} is held by a worker: give the benchmark a database of its own")
         self.store, self.job = store, claimed
         context = JobContext.load(store, claimed.document)
-        self._candidates = candidates(context.space, context, count)
+        self._candidates = iter(list(candidates(context.space, context, count)))  # now: it takes seconds
         self._next_number = sum(1 for _ in store.trial_summaries(job.id))
 
     def start(self) -> tuple[int, Candidate]:

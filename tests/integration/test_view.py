@@ -52,16 +52,16 @@ def test_a_view_follows_its_job_as_if_it_were_read_anew(store: Store, worker: Re
         view._views.update(views)
 
 
-def test_trials_that_end_out_of_order_stand_in_the_order_of_their_numbers(
-    store: Store, worker: RecordingWorker
-) -> None:
+def error_rates(store: Store, worker: RecordingWorker) -> Evaluated:
+    return evaluated_trials(store, worker.job, store.last_sequence(worker.job.id), ["error_rate"])
+
+
+def test_trials_stand_in_the_order_of_their_numbers_however_they_end(store: Store, worker: RecordingWorker) -> None:
     first = worker.start()
     worker.complete(0.5)
-    assert evaluated_trials(store, worker.job, store.last_sequence(worker.job.id), ["error_rate"]).numbers.tolist() == [
-        1
-    ]
+    assert error_rates(store, worker).numbers.tolist() == [1]
     worker.finish_started(first, 0.25)
-    seen = evaluated_trials(store, worker.job, store.last_sequence(worker.job.id), ["error_rate"])
+    seen = error_rates(store, worker)
     assert seen.numbers.tolist() == [0, 1]
     assert seen.of(["error_rate"])[:, 0].tolist() == [0.25, 0.5]
 
