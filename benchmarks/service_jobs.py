@@ -7,6 +7,7 @@ lower for larger models, with noise, so that the front has as many members as th
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -239,7 +240,9 @@ def large_study(url: str, store: Store, job: JobRecord) -> int:
     study = optuna.create_study(
         storage=url, study_name=job.name, directions=["minimize"] * len(OBJECTIVES), load_if_exists=True
     )
-    study.set_metric_names(list(OBJECTIVES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(OBJECTIVES))
     study_id = int(study._study_id)
     engine = create_engine(url)
     trial_table = _table(optuna_tables.TrialModel)

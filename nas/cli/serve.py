@@ -60,6 +60,8 @@ def serve(
     from api.server import Server
     from api.settings import Settings
     from api.start import prepare
+    from nas.costs import keep_counts
+    from nas.quality.datasets import keep_dataset_infos
 
     class Announced(Server):
         """Tells its address when it is ready: with port 0 nobody knows it before."""
@@ -79,6 +81,8 @@ def serve(
     }
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_counts()
+    keep_dataset_infos()
     with opened_store(settings.database_url) as store:
         prepare(store, settings)  # also when the server starts: here what is missing is said as an error of a command
     server = Announced(settings)
