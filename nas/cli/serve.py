@@ -19,6 +19,7 @@ from nas.cli.options import (
     JsonOption,
     example,
     opened_store,
+    quick_imports,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ def serve(
     callers need a key: see `nas keys create`. What isn't given here is read from POCKETFORMER_… variables.
     Standard output tells the address once the service takes requests; the log goes to standard error.
     """
-    from api.server import Server
-    from api.settings import Settings
-    from api.start import prepare
-    from nas.costs import keep_counts
-    from nas.quality.datasets import keep_dataset_infos
+    with quick_imports():
+        from api.server import Server
+        from api.settings import Settings
+        from api.start import prepare
+        from nas.costs import keep_counts
+        from nas.quality.datasets import keep_dataset_infos
 
     class Announced(Server):
         """Tells its address when it is ready: with port 0 nobody knows it before."""
