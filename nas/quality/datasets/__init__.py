@@ -15,7 +15,7 @@ from typing import Any
 from nas.documents import validate
 from nas.errors import InvalidInput
 from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split
-from nas.quality.datasets.kept_info import keep_dataset_infos, kept_info
+from nas.quality.datasets.kept_info import keep_dataset_infos, kept_facts
 
 _LOADERS: dict[str, str] = {  # name → package.module, imported when the dataset is first asked for
     "language-identification": "nas.quality.datasets.language_identification",
@@ -52,7 +52,7 @@ def dataset_names() -> tuple[str, ...]:
 def dataset_info(name: str) -> DatasetInfo:
     """Return the facts about a dataset; raises as `load_dataset`."""
     _check_name(name)
-    return kept_info(name, lambda: load_dataset(name).info)
+    return kept_facts(name, lambda: load_dataset(name).info)
 
 
 def load(reference: Reference) -> Dataset:

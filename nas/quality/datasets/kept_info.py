@@ -35,7 +35,7 @@ def keep_dataset_infos() -> None:
         _log.warning("no facts about datasets of an earlier start are used: %s", error)
 
 
-def kept_info(name: str, parse: Callable[[], DatasetInfo]) -> DatasetInfo:
+def kept_facts(name: str, parse: Callable[[], DatasetInfo]) -> DatasetInfo:
     """Return the facts about the dataset of that name, by `parse` unless they are kept."""
 
     def found() -> dict[str, Any]:
