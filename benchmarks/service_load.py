@@ -25,6 +25,11 @@ TIMEOUT_S = 120.0
 STOP_S = 20.0
 
 
+def cache_of(folder: Path) -> Path:
+    """Return where the services of a benchmark keep what they know for their next start."""
+    return folder / "cache"
+
+
 class Pinned:
     """A child process that runs on one core while it is entered; its log goes to a file."""
 
@@ -76,12 +81,13 @@ class Pinned:
 class Server(Pinned):
     """`nas serve` on one core."""
 
-    def __init__(self, database: str, core: int, log: Path, key: str | None) -> None:
-        """`key` is a secret of an administrator, where the service asks for one."""
+    def __init__(self, database: str, core: int, folder: Path, key: str | None) -> None:
+        """`key` is a secret of an administrator, where the service asks for one; `folder` is for what it leaves."""
         command = [sys.executable, "-m", "nas.cli", "serve", "--json", "--until-stdin-closes", "--port", "0"]
         unlimited = {"POCKETFORMER_REQUESTS_PER_MINUTE": "0", "POCKETFORMER_MAX_OPEN_JOBS": "1000000"}
         admin = {"POCKETFORMER_ADMIN_KEY": key} if key else {}
-        super().__init__([*command, "--database", database], core, log, unlimited | admin)
+        kept = {"XDG_CACHE_HOME": str(cache_of(folder))}
+        super().__init__([*command, "--database", database], core, folder / "server.log", unlimited | admin | kept)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.address = ("", 0)
 

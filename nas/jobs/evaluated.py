@@ -14,7 +14,7 @@ from nas.search.front import Values
 from nas.store.records import JobRecord
 from nas.store.store import Store
 
-KEPT = 16
+KEPT = 64
 AT_ONCE = 500
 """Events that are followed up one by one; after more, everything is read anew."""
 
