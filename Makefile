@@ -78,6 +78,12 @@ bench-quality: $(VENV)/.dev ## Of these, what docs/quality.md states of the qual
 	$(BIN)/python benchmarks/quality.py promotion
 	$(BIN)/python benchmarks/quality.py loop
 
+BENCH_SERVICE_FLAGS ?=
+
+.PHONY: bench-service
+bench-service: $(VENV)/.dev ## Measure what one machine holds: submissions, events, large jobs, restarts (keep it idle)
+	$(BIN)/python benchmarks/service.py all $(BENCH_SERVICE_FLAGS)
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'
 	$(BIN)/python -m benchmarks.screenshots --url $(URL)

@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from api.audited import Audited
 from api.auth import guard
+from api.followed import Followed
 from api.installed import version_of
 from api.metrics import JobsByState, RequestMetrics
 from api.middleware import Around, BodyLimits, OwnNames
@@ -51,7 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store.open(settings.database_url)
     metrics = RequestMetrics()
     metrics.registry.register(JobsByState(store.job_counts))
-    services = Services(settings, store, News(store.news_mark, settings.event_poll_s), metrics, Rates())
+    news = News(store.news_mark, settings.event_poll_s)
+    services = Services(settings, store, news, Followed(store), metrics, Rates())
     app = FastAPI(
         title="Pocketformer",
         version=version_of("pocketformer"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.followed import Followed
 from api.metrics import RequestMetrics
 from api.news import News
 from api.rates import Rates
@@ -21,6 +22,7 @@ class Services:
     settings: Settings
     store: Store
     news: News
+    followed: Followed
     metrics: RequestMetrics
     rates: Rates
 

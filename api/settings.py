@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     ] = 60
     event_poll_s: Annotated[
         float, Field(gt=0, le=60, description="How often a followed job is looked at for news, in seconds.")
-    ] = 0.2
+    ] = 0.1
     shutdown_s: Annotated[
         int, Field(ge=1, le=600, description="How long open requests may take to end when the service stops.")
     ] = 5

@@ -19,6 +19,7 @@ from nas.cli.options import (
     JsonOption,
     example,
     opened_store,
+    quick_imports,
 )
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ def serve(
     callers need a key: see `nas keys create`. What isn't given here is read from POCKETFORMER_… variables.
     Standard output tells the address once the service takes requests; the log goes to standard error.
     """
-    from api.server import Server
-    from api.settings import Settings
-    from api.start import prepare
+    with quick_imports():
+        from api.server import Server
+        from api.settings import Settings
+        from api.start import prepare
+        from nas.costs import keep_counts
+        from nas.quality.datasets import keep_dataset_infos
 
     class Announced(Server):
         """Tells its address when it is ready: with port 0 nobody knows it before."""
@@ -79,6 +83,8 @@ def serve(
     }
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_counts()
+    keep_dataset_infos()
     with opened_store(settings.database_url) as store:
         prepare(store, settings)  # also when the server starts: here what is missing is said as an error of a command
     server = Announced(settings)

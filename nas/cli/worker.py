@@ -17,6 +17,7 @@ from nas.cli.options import (
     ProcessesOption,
     example,
     opened_store,
+    quick_imports,
 )
 
 
@@ -37,12 +38,15 @@ def worker(
     A job under way is handed back then, and goes on where it stood with the next worker. A worker that is killed
     loses its job some seconds later to another one; nothing that was recorded is done twice.
     """
-    from nas.jobs.worker import Worker
-    from nas.quality.evaluators import allowed_functions
+    with quick_imports():
+        from nas.costs import keep_counts
+        from nas.jobs.worker import Worker
+        from nas.quality.evaluators import allowed_functions
 
     allowed = allowed_functions(evaluators or [], "evaluator")
     stop = stop_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_counts()
     with opened_compute(dask, dask_resources, processes) as compute, opened_store(database) as store:
         Worker(store, processes=processes, evaluators=allowed, compute=compute).run(stop)
 

@@ -2,6 +2,7 @@
 
 from nas.costs.bounds import Bounds, Limit, reach
 from nas.costs.costs import COST_NAMES, Costs, cost_names, costs_of, whole_model_macs
+from nas.costs.kept_counts import keep_counts
 from nas.costs.sub_block_costs import macs_of_call, parameters_of_sub_block
 from nas.costs.vectorised import VectorisedCosts
 
@@ -13,6 +14,7 @@ __all__ = [
     "VectorisedCosts",
     "cost_names",
     "costs_of",
+    "keep_counts",
     "macs_of_call",
     "parameters_of_sub_block",
     "reach",

@@ -1,4 +1,4 @@
-"""Costs of one sub-block, each counted once a process."""
+"""Costs of one sub-block, each counted once a process, or once a machine: see `nas.costs.kept_counts`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch.utils._pytree import tree_iter
 
 from nas.costs.fvcore_counts import count_macs
+from nas.costs.kept_counts import kept
 from nas.costs.memory import peak_bytes
 from nas.models import Call, SubBlock, build_sub_block, call_with_inputs
 
@@ -20,9 +21,13 @@ _KEPT = 65_536
 
 
 @lru_cache(maxsize=_KEPT)
-def _weight_shapes(sub_block: SubBlock) -> tuple[tuple[int, ...], ...]:
-    with torch.device("meta"):
-        return tuple(tuple(p.shape) for p in build_sub_block(sub_block).parameters())
+def _weight_shapes(sub_block: SubBlock) -> list[list[int]]:
+    def shapes() -> list[list[int]]:
+        with torch.device("meta"):
+            return [list(p.shape) for p in build_sub_block(sub_block).parameters()]
+
+    found: list[list[int]] = kept(f"weights {sub_block.key}", shapes)
+    return found
 
 
 def parameters_of_sub_block(sub_block: SubBlock) -> int:
@@ -45,15 +50,23 @@ def int8_bytes_of_sub_block(sub_block: SubBlock) -> int:
 @lru_cache(maxsize=_KEPT)
 def macs_of_call(call: Call) -> int:
     """Return fvcore's multiply-adds of one run."""
-    with _in_memory_up_to_a_limit(call):
-        return count_macs(*call_with_inputs(call))
+
+    def macs() -> int:
+        with _in_memory_up_to_a_limit(call):
+            return count_macs(*call_with_inputs(call))
+
+    return int(kept(f"macs {call.key}", macs))
 
 
 @lru_cache(maxsize=_KEPT)
 def peak_bytes_of_call(call: Call) -> int:
     """Return the most bytes that one run allocates at a time, beyond its inputs and weights."""
-    with torch.device("meta"):
-        return peak_bytes(*call_with_inputs(call))
+
+    def peak() -> int:
+        with torch.device("meta"):
+            return peak_bytes(*call_with_inputs(call))
+
+    return int(kept(f"peak {call.key}", peak))
 
 
 @lru_cache(maxsize=_KEPT)
@@ -61,11 +74,15 @@ def cache_bytes_of_call(call: Call) -> int:
     """Return the bytes of the cache that a run leaves behind: of cached self-attention, or prepared for a decoder."""
     if call.method not in ("prefill", "step", "prepare") or call.sub_block.kind == "embedding":
         return 0
-    with torch.device("meta"), torch.no_grad():
-        module, inputs = call_with_inputs(call)
-        result = module(*inputs)
-    cache = result if call.method == "prepare" else result[1]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tree_iter(cache))
+
+    def held() -> int:
+        with torch.device("meta"), torch.no_grad():
+            module, inputs = call_with_inputs(call)
+            result = module(*inputs)
+        cache = result if call.method == "prepare" else result[1]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tree_iter(cache))
+
+    return int(kept(f"cache {call.key}", held))
 
 
 def _in_memory_up_to_a_limit(call: Call) -> AbstractContextManager[object]:

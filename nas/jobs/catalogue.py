@@ -13,6 +13,7 @@ from nas.documents import validate
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
 from nas.jobs.own_data import kept_name, pin, prepared_info
+from nas.jobs.spaces import bounds_of, space_of
 from nas.jobs.starting import start_of
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
@@ -114,7 +115,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
     if space is not None and info is not None:
         checked(_check_family, space, info)
     if space is not None and info is not None and not problems:
-        space = space.for_task(shape)
+        space = space_of(space.to_document(), shape)
         measured_for = spec.task.dataset if isinstance(spec.task.dataset, str) else "JOB.YAML"
         tables = [
             checked(find_table, store, name, spec.workload, space, f"devices[{i}]", measured_for)
@@ -137,7 +138,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
             }
             context = checked(JobContext.load, store, document)
             if context is not None:
-                bounds = Bounds(context.space, spec.workload)
+                bounds = bounds_of(context.space, spec.workload)
                 checked(reference_of, context, info, bounds)
                 for index, constraint in enumerate(context.constraints):
                     checked(_check_reachable, context, bounds, constraint, f"constraints[{index}]")
@@ -153,11 +154,11 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
 def find_space(store: Store, given: str | dict[str, Any]) -> SearchSpace:
     """Return an inline, bundled or submitted space; raise `InvalidInput` naming the known ones."""
     if isinstance(given, dict):
-        return SearchSpace.from_document(given)
+        return space_of(given)
     if given in bundled():
-        return SearchSpace.bundled(given)
+        return space_of(bundled()[given])
     try:
-        return SearchSpace.from_document(store.search_space(given))
+        return space_of(store.search_space(given))
     except NotFound as error:
         known = [*bundled(), *(document["name"] for document in store.search_spaces())]
         raise InvalidInput.of(
@@ -309,7 +310,7 @@ def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None =
     Costs run from the lowest reachable value to the limit, or to the highest reachable value where there is no
     limit; a quality from 0 to that of a model that ignores its input; what an evaluator returns as the job declares.
     """
-    bounds = bounds or Bounds(context.space, context.spec.workload)
+    bounds = bounds or bounds_of(context.space, context.spec.workload)
     point: dict[str, float] = {}
     ideal: dict[str, float] = {}
     evaluator = context.spec.task.evaluator

@@ -14,6 +14,7 @@ from nas.architecture import Architecture, TaskShape
 from nas.costs import VectorisedCosts, costs_of
 from nas.errors import InvalidInput, Problem
 from nas.jobs.own_data import reference_of_dataset
+from nas.jobs.spaces import space_of
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import Bound
 from nas.latency.predict import LatencyPredictor
@@ -61,7 +62,7 @@ class JobContext:
     def load(cls, store: Store, document: dict[str, Any]) -> JobContext:
         """Build from a job's kept document; raise `InvalidInput` where objectives or constraints are wrong."""
         spec = JobSpec.from_document(document["spec"])
-        space = SearchSpace.from_document(document["search_space"]).for_task(TaskShape(**document["task_shape"]))
+        space = space_of(document["search_space"], TaskShape(**document["task_shape"]))
         predictors = {
             device: predictor_of(store, device, version) for device, version in document["latency_tables"].items()
         }

@@ -105,7 +105,7 @@ def front_of(
         "members": [describe_trial(job, members[number], view) for number in view.front],
         "knee": view.knee,
         "hypervolume": view.hypervolume,
-        "evaluated": sum(t.state is TrialState.COMPLETE for t in view.trials),
+        "evaluated": view.evaluated,
     }
 
 

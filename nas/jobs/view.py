@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from nas.errors import InvalidInput
 from nas.jobs.context import job_metrics
+from nas.jobs.evaluated import Evaluated, evaluated_trials
 from nas.search.front import Values, front_rows, hypervolume, knee
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, known_metric, parse_constraint
-from nas.store.records import JobRecord, RetrainingRecord, TrialState, TrialSummary
+from nas.store.records import JobRecord, RetrainingRecord, TrialSummary
 from nas.store.store import Store
 
 VIEWS_KEPT = 64
@@ -27,7 +29,8 @@ class View:
 
     objectives: tuple[MetricInfo, ...]
     constraints: tuple[Constraint, ...]
-    trials: tuple[TrialSummary, ...]
+    evaluated: int
+    """Complete trials, within the limits or not."""
     front: tuple[int, ...]
     """Trial numbers of the non-dominated feasible trials, best in the last objective first."""
     knee: int | None
@@ -35,6 +38,12 @@ class View:
     """What was trained in full after the search, by trial, steps and seed."""
     hypervolume: float | None
     """0 to 1; None before the first evaluated trial, or where the job has no reference for these objectives."""
+    read: Callable[[], tuple[TrialSummary, ...]] = field(repr=False, compare=False)
+
+    @cached_property
+    def trials(self) -> tuple[TrialSummary, ...]:
+        """Every trial of the job, read when first asked for: then some may be newer than the front."""
+        return self.read()
 
 
 _views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
@@ -60,13 +69,15 @@ def view_of(
         parse_constraint(text, f"constraint[{i}]", metrics)
         for i, text in enumerate(spec.constraints if constraints is None else constraints)
     )
-    key = (store.address, job.id, store.last_sequence(job.id), job.reference is None, chosen, limits)
+    sequence = store.last_sequence(job.id)
+    key = (store.address, job.id, sequence, job.reference is None, chosen, limits)
     with _lock:
         if key in _views:
             _views.move_to_end(key)
             return _views[key]
-    trials, retrainings = tuple(store.trial_summaries(job.id)), tuple(store.retrainings(job.id))
-    view = _rank(chosen, limits, trials, retrainings, job.reference)
+    evaluated = evaluated_trials(store, job, sequence, [*(o.name for o in chosen), *(limit.metric for limit in limits)])
+    retrainings = tuple(store.retrainings(job.id))
+    view = _rank(chosen, limits, evaluated, retrainings, job.reference, lambda: tuple(store.trial_summaries(job.id)))
     with _lock:
         _views[key] = view
         while len(_views) > VIEWS_KEPT:
@@ -77,29 +88,31 @@ def view_of(
 def _rank(
     objectives: tuple[MetricInfo, ...],
     constraints: tuple[Constraint, ...],
-    trials: tuple[TrialSummary, ...],
+    evaluated: Evaluated,
     retrainings: tuple[RetrainingRecord, ...],
     reference: dict[str, Any] | None,
+    read: Callable[[], tuple[TrialSummary, ...]],
 ) -> View:
-    eligible = [
-        t for t in trials if t.state is TrialState.COMPLETE and all(c.violation(t.metrics) == 0 for c in constraints)
-    ]
-    values: Values = np.array([[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64).reshape(
-        len(eligible), len(objectives)
-    )
+    eligible = np.ones(len(evaluated), dtype=np.bool_)
+    for constraint in constraints:
+        eligible &= constraint.keeps(evaluated.of([constraint.metric])[:, 0])
+    numbers, values = evaluated.numbers[eligible], evaluated.of([o.name for o in objectives])[eligible]
     maximise = [o.direction == "maximize" for o in objectives]
-    members = front_rows(values, maximise)
-    members.sort(key=lambda row: (values[row, -1] * (-1 if maximise[-1] else 1), eligible[row].number))
-    at_knee = knee(values, maximise)
-    volume = hypervolume_of(eligible, objectives, reference)
+    rows = front_rows(values, maximise)
+    rows.sort(key=lambda row: (values[row, -1] * (-1 if maximise[-1] else 1), numbers[row]))
+    # What is not on the front changes neither its knee nor its hypervolume, and may be a hundred thousand rows
+    members, front = values[sorted(rows)], numbers[sorted(rows)]
+    at_knee = knee(members, maximise)
+    volume = _volume(members, objectives, reference) if len(values) else None
     return View(
         objectives,
         constraints,
-        trials,
-        tuple(eligible[row].number for row in members),
-        None if at_knee is None else eligible[at_knee].number,
+        len(evaluated),
+        tuple(int(numbers[row]) for row in rows),
+        None if at_knee is None else int(front[at_knee]),
         retrainings,
         volume,
+        read,
     )
 
 
@@ -107,8 +120,14 @@ def hypervolume_of(
     eligible: Sequence[TrialSummary], objectives: Sequence[MetricInfo], reference: Mapping[str, Any] | None
 ) -> float | None:
     """Return the hypervolume of trials within the limits, 0 to 1; None without any, or without a reference for it."""
-    if not eligible or not reference or any(o.name not in reference["point"] for o in objectives):
+    if not eligible:
         return None
     values = np.array([[t.metrics[o.name] for o in objectives] for t in eligible], dtype=np.float64)
+    return _volume(values, objectives, reference)
+
+
+def _volume(values: Values, objectives: Sequence[MetricInfo], reference: Mapping[str, Any] | None) -> float | None:
+    if not reference or any(o.name not in reference["point"] for o in objectives):
+        return None
     worst, ideal = ([reference[end][o.name] for o in objectives] for end in ("point", "ideal"))
     return hypervolume(values, [o.direction == "maximize" for o in objectives], worst, ideal)

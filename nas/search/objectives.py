@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.costs import cost_names
 from nas.errors import InvalidInput
 
@@ -81,6 +84,11 @@ class Constraint:
         if excess <= 0:
             return 0.0
         return min(excess / (abs(self.limit) or 1.0), sys.float_info.max)
+
+    def keeps(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return (N,) whether each of N values of the metric keeps the limit: those with a violation of 0."""
+        kept: NDArray[np.bool_] = values <= self.limit if self.operator == "<=" else values >= self.limit
+        return kept
 
 
 _CONSTRAINT = re.compile(r"^\s*(?P<metric>[^\s<>=]+)\s*(?P<operator><=|>=)\s*(?P<limit>\S+)\s*$")

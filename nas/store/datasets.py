@@ -18,11 +18,15 @@ class Datasets(Section):
 
     def put_dataset(self, name: str, version: str, sha256: str, document: dict[str, Any]) -> None:
         """Keep a data set's description under its name, in place of an earlier one."""
-        changes = {
+        changes: dict[str, Any] = {
             "version": plain_text(version, "dataset.version"),
             "sha256": plain_text(sha256, "dataset.sha256"),
             "document": plain(document, "dataset"),
         }
+        with self._database.read() as connection:
+            row = connection.execute(select(datasets).where(datasets.c.name == name)).first()
+        if row is not None and all(row._mapping[column] == value for column, value in changes.items()):
+            return  # as at nearly every submission of a job: nobody has to wait for the disk then
         with self._database.write() as connection:
             changes["updated_at"] = Database.now(connection)
             values = {"name": plain_text(name, "dataset.name"), **changes}

@@ -473,6 +473,21 @@ class TrialContract:
         assert store.trials("j-none") == []
         assert store.trials_numbered(job.id, [4, 0, 99]) == [store.trial(job.id, 0), store.trial(job.id, 4)]
 
+    def test_figures_of_complete_trials_are_read_as_they_were_recorded(self, store: Store) -> None:
+        job = running_job(store)
+        for number in range(4):
+            store.add_trial(job.id, 1, new_trial(number))
+        store.add_trial(job.id, 1, skipped(4, SkipReason.DUPLICATE, same_as=0))
+        exact = {"latency_ms@a-phone": 0.1 + 0.2, "macs": 2**40 + 1, "error_rate": 1e-7}
+        store.finish_trial(job.id, 1, 2, TrialOutcome(TrialState.COMPLETE, exact, None, None, 1.0), None)
+        store.finish_trial(job.id, 1, 0, complete(0.25), None)
+        store.finish_trial(job.id, 1, 1, failed(), None)
+        names = ["latency_ms@a-phone", "error_rate", "macs"]
+        assert store.metric_values(job.id, names) == [(0, None, 0.25, 1000), (2, 0.1 + 0.2, 1e-7, 2**40 + 1)]
+        assert store.metric_values(job.id, ["macs"], [2, 3, 99]) == [(2, 2**40 + 1)]
+        assert store.metric_values(job.id, ["macs"], []) == []
+        assert store.metric_values("j-none", ["macs"]) == []
+
     def test_steps_taken_are_those_of_all_scored_trials(self, store: Store) -> None:
         job, another = running_job(store), running_job(store)
         assert store.steps_taken(job.id) == 0

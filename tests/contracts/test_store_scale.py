@@ -59,6 +59,7 @@ def seconds(action: Callable[[], Any]) -> float:
 def test_ten_thousand_trials_are_read_quickly_and_by_index(store: Store, large_job_id: str) -> None:
     assert len(store.trial_summaries(large_job_id)) == TRIALS
     assert seconds(lambda: store.trial_summaries(large_job_id)) < 1.0
+    assert seconds(lambda: store.metric_values(large_job_id, ["macs", "error_rate"])) < 0.25
     assert seconds(lambda: store.trials(large_job_id, after=TRIALS // 2, limit=100)) < 0.1
     assert seconds(lambda: store.counts(large_job_id)) < 0.05
     assert seconds(lambda: store.steps_taken(large_job_id)) < 0.5
@@ -74,6 +75,7 @@ READS: dict[str, Callable[[Store, str], Any]] = {
     "one trial": lambda store, job_id: store.trial(job_id, 777),
     "the trials of an architecture": lambda store, job_id: store.scored_trials_of("a-5"),
     "some trials": lambda store, job_id: store.trials_numbered(job_id, [1, 5, 900]),
+    "figures of some trials": lambda store, job_id: store.metric_values(job_id, ["macs"], [1, 5, 900]),
     "the events of a job": lambda store, job_id: store.events_after(job_id, 9000, limit=10),
     "the events of all": lambda store, job_id: store.events_after(None, 9000, limit=10),
     "the last event of a job": lambda store, job_id: store.last_sequence(job_id),

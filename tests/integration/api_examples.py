@@ -72,6 +72,11 @@ class RecordingWorker:
     def complete(self, error_rate: float, *, weights: bool = False) -> int:
         """Record the next candidate as trained to this error rate; return its number."""
         number = self.start()
+        self.finish_started(number, error_rate, weights=weights)
+        return number
+
+    def finish_started(self, number: int, error_rate: float, *, weights: bool = False) -> None:
+        """Record a running candidate as trained to this error rate."""
         architecture = self.feasible[number]
         metrics = self.context.costs(architecture) | {"error_rate": error_rate, "loss": 2.0}
         training = {
@@ -84,7 +89,6 @@ class RecordingWorker:
         outcome = TrialOutcome(TrialState.COMPLETE, metrics, training, None, 0.5)
         content = weights_to_bytes(build_model(architecture).state_dict()) if weights else None
         self.store.finish_trial(self.job.id, self.job.lease_token, number, outcome, content)
-        return number
 
     def finish(self, **asked: Any) -> None:
         """End the search as succeeded and hold the job again, to be finished as `asked`."""

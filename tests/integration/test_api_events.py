@@ -149,13 +149,34 @@ def test_after_the_last_event_of_a_finished_job_there_is_nothing_to_come_back_fo
     last = whole_stream(service, path)[-1]
     answer = service.client.get(f"{path}/events", headers={"Last-Event-ID": str(last.id)})
     assert answer.status_code == 204
+
+
+def test_a_job_that_is_queued_again_is_followed_again_though_nobody_listened_meanwhile(service: Service) -> None:
+    path, worker = new_job(service)
+    worker.complete(0.5)
+    end(worker)
+    last = whole_stream(service, path)[-1]
+    headers = {"Last-Event-ID": str(last.id)}
+    assert service.client.get(f"{path}/events", headers=headers).status_code == 204
+    assert service.client.post(f"{path}/finish", json={}).is_success
+    with service.client.stream("GET", f"{path}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert next(events_in(answer)).data["state"] == "queued"
+
+
+def test_a_deleted_job_is_followed_by_nobody(service: Service) -> None:
+    path, worker = new_job(service)
+    end(worker)
+    assert whole_stream(service, path)
+    assert service.client.delete(path).status_code == 204
+    assert service.client.get(f"{path}/events").status_code == 404
     assert answer.content == b""
 
 
 def test_a_long_past_is_told_in_several_batches_without_a_gap(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.routes.events._AT_ONCE", 2)
+    monkeypatch.setattr("api.followed.AT_ONCE", 2)
     path, worker = new_job(service)
     for _ in range(4):
         worker.complete(0.5)
@@ -181,7 +202,7 @@ def test_a_listener_who_leaves_is_forgotten(service: Service) -> None:
 
 
 def test_a_quiet_stream_says_now_and_then_that_it_lives(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.05)
+    monkeypatch.setattr("api.routes.events.PING_S", 0.05)
     path, worker = new_job(service)
     with service.client.stream("GET", f"{path}/events") as answer:
         comments = (line for line in answer.iter_lines() if line.startswith(":"))

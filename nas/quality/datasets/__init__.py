@@ -15,6 +15,7 @@ from typing import Any
 from nas.documents import validate
 from nas.errors import InvalidInput
 from nas.quality.datasets.dataset import Dataset, DatasetInfo, Split
+from nas.quality.datasets.kept_info import keep_dataset_infos, kept_facts
 
 _LOADERS: dict[str, str] = {  # name → package.module, imported when the dataset is first asked for
     "language-identification": "nas.quality.datasets.language_identification",
@@ -30,7 +31,17 @@ _LOADING: dict[str, Lock] = {}
 Reference = str | Mapping[str, Any]
 """The name of a bundled dataset, or a `PinnedData` document: plain values, which travel between processes."""
 
-__all__ = ["Dataset", "DatasetInfo", "Reference", "Split", "dataset_info", "dataset_names", "load", "load_dataset"]
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "Reference",
+    "Split",
+    "dataset_info",
+    "dataset_names",
+    "keep_dataset_infos",
+    "load",
+    "load_dataset",
+]
 
 
 def dataset_names() -> tuple[str, ...]:
@@ -40,7 +51,8 @@ def dataset_names() -> tuple[str, ...]:
 
 def dataset_info(name: str) -> DatasetInfo:
     """Return the facts about a dataset; raises as `load_dataset`."""
-    return load_dataset(name).info
+    _check_name(name)
+    return kept_facts(name, lambda: load_dataset(name).info)
 
 
 def load(reference: Reference) -> Dataset:
@@ -62,10 +74,14 @@ def load_dataset(name: str) -> Dataset:
     Raises `InvalidInput` for an unknown name, and `MissingPackage` with the command to run when the package that
     carries the data is not installed.
     """
-    if not isinstance(name, str) or name not in _LOADERS:
-        raise InvalidInput.of("task.dataset", name, ", ".join(_LOADERS), "name one of these datasets")
+    _check_name(name)
     with _LOADING.setdefault(name, Lock()):
         return _load(name)
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or name not in _LOADERS:
+        raise InvalidInput.of("task.dataset", name, ", ".join(_LOADERS), "name one of these datasets")
 
 
 @cache

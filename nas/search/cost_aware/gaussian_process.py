@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
 
 from nas.search.cost_aware.candidates import Groups, Rows, Vector
 
@@ -64,6 +63,8 @@ def fit(features: Rows, values: Vector, groups: Groups) -> Hyperparameters:
     prior = _prior(number)
     squares, products = _by_group(features, groups, number)
     start = prior[0].copy()
+    from scipy.optimize import minimize  # noqa: PLC0415  (a fifth of a second, which a service's start need not take)
+
     found = minimize(
         _negative_log_posterior,
         start,
