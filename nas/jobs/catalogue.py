@@ -13,7 +13,7 @@ from nas.documents import validate
 from nas.errors import Conflict, InvalidInput, NotFound, PocketformerError, Problem
 from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_at
 from nas.jobs.own_data import kept_name, pin, prepared_info
-from nas.jobs.spaces import bounds_of, space_of
+from nas.jobs.spaces import bounds_of, extremes_of, space_of
 from nas.jobs.starting import start_of
 from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
@@ -256,8 +256,8 @@ def _check_reachable_together(context: JobContext, bounds: Bounds) -> None:
     for index, constraint in enumerate(context.constraints):
         if constraint.metric not in COST_NAMES or (constraint.metric == PEAK and constraint.operator == ">="):
             continue
-        beside = [Limit(c.metric, c.limit, c.operator == "<=") for c in kept]
-        found = bounds.of(constraint.metric, beside)
+        beside = tuple(Limit(c.metric, c.limit, c.operator == "<=") for c in kept)
+        found = extremes_of(bounds, constraint.metric, beside)
         assert found is not None  # those before it were found to go together
         words = f" together with {' and '.join(c.text for c in kept)}" if kept else ""
         _refuse_beyond(context, constraint, f"constraints[{index}]", (found[0][0], found[1][0]), words)
@@ -291,7 +291,7 @@ def _rounded(value: float, up: bool) -> float:
 def reach_of(context: JobContext, bounds: Bounds, metric: str) -> tuple[float, float] | None:
     """Return the lowest and highest value of a metric over the job's space, or None where it isn't known."""
     if metric in COST_NAMES:
-        found = bounds.of(metric)
+        found = extremes_of(bounds, metric)
         assert found is not None  # without limits there is always an architecture
         return found[0][0], found[1][0]
     device = metric.partition("@")[2]

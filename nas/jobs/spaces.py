@@ -12,11 +12,14 @@ from functools import lru_cache
 from typing import Any
 
 from nas.architecture import TaskShape
-from nas.costs import Bounds
+from nas.costs import Bounds, Limit
+from nas.costs.bounds import Extreme
 from nas.space import SearchSpace
 from nas.workload import Workload
 
 KEPT = 16
+EXTREMES_KEPT = 1024
+"""Jobs differ in their limits more often than in their spaces."""
 
 
 def space_of(document: Mapping[str, Any], task_shape: TaskShape | None = None) -> SearchSpace:
@@ -37,3 +40,9 @@ def _space_of(text: str, task_shape: TaskShape | None) -> SearchSpace:
 def bounds_of(space: SearchSpace, workload: Workload) -> Bounds:
     """Return the extremes of the costs of a space that `space_of` has made."""
     return Bounds(space, workload)
+
+
+@lru_cache(maxsize=EXTREMES_KEPT)
+def extremes_of(bounds: Bounds, cost: str, limits: tuple[Limit, ...] = ()) -> tuple[Extreme, Extreme] | None:
+    """Return what `bounds.of` returns."""
+    return bounds.of(cost, limits)
