@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from nas.architecture import TaskShape
 from nas.costs import Bounds, Limit
@@ -18,8 +20,13 @@ from nas.space import SearchSpace
 from nas.workload import Workload
 
 KEPT = 16
-EXTREMES_KEPT = 1024
-"""Jobs differ in their limits more often than in their spaces."""
+EXTREMES_KEPT = 64
+"""Of each of these spaces: jobs differ in their limits more often than in their spaces."""
+
+_extremes: WeakKeyDictionary[Bounds, dict[tuple[str, tuple[Limit, ...]], tuple[Extreme, Extreme] | None]] = (
+    WeakKeyDictionary()
+)
+_lock = Lock()
 
 
 def space_of(document: Mapping[str, Any], task_shape: TaskShape | None = None) -> SearchSpace:
@@ -42,7 +49,16 @@ def bounds_of(space: SearchSpace, workload: Workload) -> Bounds:
     return Bounds(space, workload)
 
 
-@lru_cache(maxsize=EXTREMES_KEPT)
 def extremes_of(bounds: Bounds, cost: str, limits: tuple[Limit, ...] = ()) -> tuple[Extreme, Extreme] | None:
-    """Return what `bounds.of` returns."""
-    return bounds.of(cost, limits)
+    """Return what `bounds.of` returns, and keep it for as long as the bounds are kept."""
+    asked = (cost, limits)
+    with _lock:
+        known = _extremes.setdefault(bounds, {})
+        if asked in known:
+            return known[asked]
+    found = bounds.of(cost, limits)
+    with _lock:
+        if len(known) >= EXTREMES_KEPT:
+            known.clear()
+        known[asked] = found
+    return found
