@@ -186,6 +186,7 @@ def test_a_worker_that_dies_too_often_breaks_the_call_alone_and_calls_that_wait_
         assert waiting.cancelled()
 
 
+@pytest.mark.long
 def test_a_job_outlives_its_scheduler(store, tmp_path, cache_of_module, caplog):
     undisturbed, job = (queued(store, task=LONG, budget={"trials": 2}) for _ in range(2))
     Worker(store, processes=1).run_job(undisturbed.id)
