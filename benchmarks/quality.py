@@ -55,8 +55,8 @@ from nas.space import SearchSpace
 from nas.workload import Workload
 
 DRAWS = 2000
-MANY = 256
-"""As many options are drawn for a model's layers as it can have: the layers are independent."""
+KINDS = (1, 2, 3, 256)
+"""As many options are drawn for the layers of a model: alike in all, as on most fronts, of few kinds, or each anew."""
 LONGER = 8
 STRATA = 3
 RATES = (3e-4, 1e-3, 3e-3, 9e-3, 2.7e-2)
@@ -81,7 +81,7 @@ class Subject:
 
 
 SUBJECTS = {
-    "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 7.5e5),
+    "language-identification": Subject("text-encoder", Workload(input_length=64), TrainingPlan(), 4e5),
     "language-identification-subwords": Subject(
         "tiny-encoder", Workload(input_length=32), TrainingPlan(steps=600, batch_size=64), 1.6e5
     ),
@@ -227,11 +227,14 @@ def say_agreement(
 
 
 def stratified(space: SearchSpace, workload: Workload, count: int, most: float) -> list[Architecture]:
-    """Return `count` random architectures, depth drawn evenly, spread over the logarithm of their parameters."""
+    """Return `count` random architectures, spread over the logarithm of their parameters.
+
+    Depths and numbers of kinds of layers are drawn evenly, as the models of a latency plan are.
+    """
     rng = random.Random(0)
     found: dict[int, Architecture] = {}
     for _ in range(DRAWS):
-        architecture = space.architecture(space.spread(rng, kinds=MANY))
+        architecture = space.architecture(space.spread(rng, kinds=rng.choice(KINDS)))
         parameters = costs_of(architecture, workload).parameters
         if parameters <= most:
             found[parameters] = architecture
