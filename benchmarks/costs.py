@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from nas.costs import VectorisedCosts, whole_model_macs
-from nas.models import phases
 from nas.space import Encoded, SearchSpace
+from nas.sub_blocks import phases
 from nas.workload import Workload
 
 SPACES = ("text-encoder", "causal-decoder", "seq2seq", "lite-seq2seq", "hat-wmt")

@@ -23,8 +23,8 @@ import torch
 
 from nas.latency.graphs import Source, WholePass, module_of
 from nas.latency.runtimes import executorch, onnxruntime, runtime
-from nas.models.calls import calls, phases
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import calls, phases
 from nas.workload import Workload
 
 RECIPES: dict[str, frozenset[str]] = {

@@ -32,8 +32,8 @@ from nas.latency.journal import Journal
 from nas.latency.measurement import Launch, Measurement
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.transports import transport_at
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.space_calls import calls_of_space
 
 Vector = NDArray[np.float64]
 Figure = Callable[[list[Launch], int], float]

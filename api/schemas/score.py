@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.problem import Answer
-from nas.models.calls import Phase
+from nas.sub_blocks.calls import Phase
 from nas.workload import Workload
 
 

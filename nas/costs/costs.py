@@ -15,8 +15,8 @@ from nas.costs.sub_block_costs import (
     parameters_of_sub_block,
     peak_bytes_of_call,
 )
-from nas.models import Call, Phase, calls, phases, weighted_blocks
 from nas.models.passes import pass_of
+from nas.sub_blocks import Call, Phase, calls, phases, weighted_blocks
 from nas.workload import Workload
 
 BYTES_PER_MB = 1e6

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_iter
 from nas.costs.fvcore_counts import count_macs
 from nas.costs.kept_counts import kept
 from nas.costs.memory import peak_bytes
-from nas.models import Call, SubBlock, build_sub_block, call_with_inputs
+from nas.models import build_sub_block, call_with_inputs
+from nas.sub_blocks import Call, SubBlock
 
 BYTES_PER_WEIGHT = 4  # fp32
 LARGEST_BUILT = 8_000_000

@@ -25,13 +25,13 @@ from nas.costs.sub_block_costs import (
     macs_of_call,
     parameters_of_sub_block,
 )
-from nas.models.calls import Call, Phase, Place, phases
-from nas.models.space_blocks import block_of_option, embedding_of_frame, head_of_frame, memory_of_frame
-from nas.models.space_calls import calls_of_option
-from nas.models.sub_blocks import SubBlock
 from nas.space import PartKey, SearchSpace
 from nas.space.combinations import Resolved
 from nas.space.frames import Frame
+from nas.sub_blocks.calls import Call, Phase, Place, phases
+from nas.sub_blocks.space_blocks import block_of_option, embedding_of_frame, head_of_frame, memory_of_frame
+from nas.sub_blocks.space_calls import calls_of_option
+from nas.sub_blocks.sub_block import SubBlock
 from nas.workload import Workload
 
 SUMS = ("parameters", "embedding_parameters", "macs_prefill", "macs_step", "int8_bytes", "cache_bytes")

@@ -18,10 +18,11 @@ from nas.export.weights import load_weights, sha256_of
 from nas.latency.device import this_machine
 from nas.latency.measure import Measured, measure
 from nas.latency.table import LatencyTable
-from nas.models import build_model, phases
+from nas.models import build_model
 from nas.quality.datasets import load
 from nas.quality.datasets.own.prepared import is_prepared
 from nas.quality.score import evaluate
+from nas.sub_blocks import phases
 from nas.workload import Workload
 
 QUALITY_TOLERANCE = 1e-6

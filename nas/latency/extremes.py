@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from nas.architecture import Architecture
 from nas.latency.predict import LatencyPredictor
 from nas.latency.vectorised import VectorisedLatency
-from nas.models.space_calls import calls_of_part
 from nas.space import Genotype, PartKey, SearchSpace
 from nas.space.encoding import encode
 from nas.space.frames import Frame
 from nas.space.neighbours import neighbours
+from nas.sub_blocks.space_calls import calls_of_part
 
 _LEVELS = 5
 """Of the ramp of the corrections, from none to all."""

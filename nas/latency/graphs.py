@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from nas.architecture import Architecture
 from nas.latency.runtimes import Precision, runtime
-from nas.models.calls import Call, Phase, call_with_inputs
+from nas.models.called import call_with_inputs
 from nas.models.passes import pass_of
 from nas.processes import process_pool
+from nas.sub_blocks.calls import Call, Phase
 from nas.workload import Workload
 
 WORTH_PROCESSES = 24

@@ -20,7 +20,7 @@ from nas.latency.reach import check_device
 from nas.latency.runtimes import runtime
 from nas.latency.table import LatencyTable
 from nas.latency.transports import transport_at
-from nas.models.calls import Phase
+from nas.sub_blocks.calls import Phase
 from nas.workload import Workload
 
 PATIENCE_S = 10.0

@@ -10,8 +10,8 @@ from functools import lru_cache
 from nas.architecture import Architecture
 from nas.costs.sub_block_costs import cache_bytes_of_call, int8_bytes_of_sub_block, parameters_of_sub_block
 from nas.latency.runtimes import Precision
-from nas.models.calls import Call, Phase, calls, phases
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import Call, Phase, calls, phases
 from nas.workload import Workload
 
 BYTES_PER_WEIGHT = 4  # fp32

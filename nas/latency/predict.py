@@ -14,9 +14,9 @@ from nas.latency.margin import drifts_of, fit_margin
 from nas.latency.measurement import Measurement
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, working_bytes
 from nas.latency.table import LatencyTable
-from nas.models.calls import Call, Phase, calls
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import Call, Phase, calls
+from nas.sub_blocks.space_calls import calls_of_space
 
 OVERHEAD = "overhead"
 NS_PER_MS = 1e6

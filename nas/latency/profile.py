@@ -24,9 +24,9 @@ from nas.latency.runtimes import runtime
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
 from nas.latency.transports import transport_at
 from nas.latency.workplace import key_of, remove, workplace
-from nas.models.calls import Call
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import Call
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 PATIENCE_S = 150.0

@@ -21,7 +21,7 @@ from nas.latency.device import Device, Text
 from nas.latency.journal import Scheduled
 from nas.latency.measurement import Measurement, Nanoseconds
 from nas.latency.plan import phase_runs
-from nas.models import Phase
+from nas.sub_blocks import Phase
 from nas.workload import Workload
 
 Schema = Literal["pocketformer/latency-table/3"]

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from nas.architecture import MOST_READS, StackSettings
 from nas.latency.correction import Totals
 from nas.latency.predict import NS_PER_MS, LatencyPredictor
-from nas.models.calls import Call, Phase
-from nas.models.space_calls import calls_around, calls_of_memory, calls_of_part
 from nas.space import Encoded, PartKey, SearchSpace
 from nas.space.encoding import NONE
 from nas.space.frames import Frame
+from nas.sub_blocks.calls import Call, Phase
+from nas.sub_blocks.space_calls import calls_around, calls_of_memory, calls_of_part
 
 ROWS_AT_ONCE = 8_192
 """Few enough for the gathered rows to stay in the cache."""

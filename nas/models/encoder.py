@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
-from nas.models.sub_blocks import build_sub_block, stack_blocks
+from nas.models.sub_block_modules import build_sub_block
+from nas.sub_blocks.sub_block import stack_blocks
 
 
 class EncoderModel(nn.Module):

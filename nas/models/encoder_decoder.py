@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from nas.architecture import Architecture
 from nas.models.attention.contract import Cache
 from nas.models.blocks import AttentionBlock, CrossAttentionBlock, FeedForwardBlock, scale_tied_table
-from nas.models.sub_blocks import build_sub_block, stack_blocks
+from nas.models.sub_block_modules import build_sub_block
+from nas.sub_blocks.sub_block import stack_blocks
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from nas.architecture import Architecture
 from nas.models.build import Model, build_model
-from nas.models.calls import Phase, cache_length
 from nas.models.decoder import DecoderModel
 from nas.models.encoder import EncoderModel
 from nas.models.encoder_decoder import EncoderDecoderModel, Source
+from nas.sub_blocks.calls import Phase, cache_length
 from nas.workload import Workload
 
 

@@ -20,8 +20,6 @@ from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.models import build_model
-from nas.models.calls import calls
-from nas.models.space_calls import calls_of_space
 from nas.quality.datasets import dataset_info
 from nas.space import SearchSpace
 from nas.store.records import (
@@ -35,6 +33,8 @@ from nas.store.records import (
     TrialState,
 )
 from nas.store.store import Store
+from nas.sub_blocks.calls import calls
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 DEVICE = "bench-board"

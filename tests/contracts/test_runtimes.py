@@ -16,9 +16,9 @@ from nas.errors import InvalidInput
 from nas.latency.graphs import WholePass, export_graphs, module_of
 from nas.latency.reach import known_precision
 from nas.latency.runtimes import RUNTIMES, device_side, runtime
-from nas.models.calls import calls, phases
 from nas.models.passes import pass_of
-from nas.models.sub_blocks import SubBlock
+from nas.sub_blocks.calls import calls, phases
+from nas.sub_blocks.sub_block import SubBlock
 from tests.unit.small_spaces import SMALL_SPACES, small_space, workload_of
 
 EVERY = [(name, precision) for name in RUNTIMES for precision in runtime(name).precisions]

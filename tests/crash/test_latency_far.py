@@ -40,8 +40,8 @@ from nas.latency.reach import device_at
 from nas.latency.table import LatencyTable
 from nas.latency.transports import transport_at
 from nas.latency.verify import fresh_models, verify
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("contracts", "integration")]

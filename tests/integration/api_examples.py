@@ -15,8 +15,6 @@ from nas.latency.measurement import Launch, Measurement
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
 from nas.models import build_model
-from nas.models.calls import calls
-from nas.models.space_calls import calls_of_space
 from nas.search.finish import Finish
 from nas.space import SearchSpace
 from nas.store.records import (
@@ -30,6 +28,8 @@ from nas.store.records import (
     TrialState,
 )
 from nas.store.store import Store
+from nas.sub_blocks.calls import calls
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 

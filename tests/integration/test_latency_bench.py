@@ -22,9 +22,9 @@ from nas.latency.graphs import Graph, Source, WholePass, module_of
 from nas.latency.journal import Journal
 from nas.latency.runtimes import device_side, runtime
 from nas.latency.transports import transport_at
-from nas.models.calls import Call, calls, phases
-from nas.models.space_calls import calls_of_space
 from nas.space import Genotype, SearchSpace
+from nas.sub_blocks.calls import Call, calls, phases
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))

@@ -24,8 +24,8 @@ from nas.latency.predict import LatencyPredictor
 from nas.latency.profile import profile
 from nas.latency.table import LatencyTable, Sentinel
 from nas.latency.verify import fresh_models, verify
-from nas.models.space_calls import calls_of_space
 from nas.space import Genotype, SearchSpace
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))

@@ -16,9 +16,9 @@ from nas.latency.device import Device
 from nas.latency.measurement import Launch, Measurement
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, whole_models_of
 from nas.latency.table import LatencyTable
-from nas.models.calls import Call, Phase, calls
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import Call, Phase, calls
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 CALM_NS = 1_000_000

@@ -8,7 +8,7 @@ from nas.costs import costs_of, macs_of_call, parameters_of_sub_block
 from nas.costs.fvcore_counts import count_macs
 from nas.costs.sub_block_costs import cache_bytes_of_call, int8_bytes_of_sub_block
 from nas.errors import UncountedOperator
-from nas.models import Call, SubBlock
+from nas.sub_blocks import Call, SubBlock
 from nas.workload import Workload
 
 T, D = 96, 128

@@ -11,10 +11,12 @@ from nas.attention_types import ATTENTION_TYPES
 from nas.costs import costs_of
 from nas.costs.memory import peak_bytes
 from nas.costs.sub_block_costs import peak_bytes_of_call
-from nas.models import SubBlock, build_model
-from nas.models.calls import Call, cache_length, call_with_inputs
+from nas.models import build_model
+from nas.models.called import call_with_inputs
 from nas.models.encoder_decoder import _joined
 from nas.space import SearchSpace
+from nas.sub_blocks import SubBlock
+from nas.sub_blocks.calls import Call, cache_length
 from nas.workload import Workload
 
 SPACES = {  # how many architectures of each

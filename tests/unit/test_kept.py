@@ -14,8 +14,8 @@ from nas.attention_types import ATTENTION_TYPES, AttentionType
 from nas.costs import kept_counts, sub_block_costs
 from nas.errors import InvalidInput
 from nas.kept import Kept
-from nas.models import Call, SubBlock
 from nas.quality.datasets import dataset_info, kept_info, load_dataset
+from nas.sub_blocks import Call, SubBlock
 
 HEAD = SubBlock.of("head", hidden_size=16, norm_position="pre", outputs=3)
 CALL = Call(HEAD, "forward", 1, 8)

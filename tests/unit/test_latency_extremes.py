@@ -13,8 +13,8 @@ from nas.latency.extremes import extreme
 from nas.latency.plan import whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.vectorised import VectorisedLatency
-from nas.models.calls import Call
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import Call
 
 CLOSE = 0.01
 _EVERY = {}

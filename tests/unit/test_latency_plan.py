@@ -9,9 +9,9 @@ from small_spaces import SMALL_SPACES, small_space, workload_of
 
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, whole_models_of, working_bytes
 from nas.models import build_model
-from nas.models.calls import calls, phases
-from nas.models.space_calls import calls_of_space
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import calls, phases
+from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
 BUNDLED = ("causal-decoder", "hat-wmt", "lite-seq2seq", "seq2seq", "smoke", "text-encoder", "tiny-encoder")

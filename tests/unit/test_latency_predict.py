@@ -15,8 +15,8 @@ from nas.latency.measurement import Measurement
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.predict import OVERHEAD, LatencyPredictor
 from nas.latency.table import LatencyTable
-from nas.models.calls import calls
 from nas.space import SearchSpace
+from nas.sub_blocks.calls import calls
 from nas.workload import Workload
 
 SMOKE = SearchSpace.bundled("smoke")

@@ -10,9 +10,10 @@ import random
 import pytest
 import torch
 
-from nas.models import DecoderModel, EncoderDecoderModel, EncoderModel, build_model, sub_blocks, weighted_blocks
+from nas.models import DecoderModel, EncoderDecoderModel, EncoderModel, build_model
 from nas.models.blocks import sinusoids
 from nas.space import SearchSpace
+from nas.sub_blocks import sub_blocks, weighted_blocks
 
 
 def test_padding_changes_no_output_for_random_architectures():

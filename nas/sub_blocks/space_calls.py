@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from nas.architecture import Attention, CrossAttention
-from nas.models.calls import Call, Phase, Place, phases
-from nas.models.space_blocks import block_of_option, embedding_of_frame, head_of_frame, memory_of_frame
-from nas.models.sub_blocks import SubBlock
 from nas.space import PartKey, SearchSpace
 from nas.space.combinations import Resolved
 from nas.space.frames import Frame
+from nas.sub_blocks.calls import Call, Phase, Place, phases
+from nas.sub_blocks.space_blocks import block_of_option, embedding_of_frame, head_of_frame, memory_of_frame
+from nas.sub_blocks.sub_block import SubBlock
 from nas.workload import Workload
 
 

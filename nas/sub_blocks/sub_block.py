@@ -10,30 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from nas.architecture import Architecture, Attention, Head, Layer, Stack, StackSettings
-from nas.models.blocks import (
-    AttentionBlock,
-    CrossAttentionBlock,
-    Embedding,
-    FeedForwardBlock,
-    HeadBlock,
-    MemoryBlock,
-)
-from nas.workload import Workload
 
 Setting = int | str | bool
-
-_MODULES: dict[str, type[nn.Module]] = {
-    "embedding": Embedding,
-    "attention": AttentionBlock,
-    "cross_attention": CrossAttentionBlock,
-    "feed_forward": FeedForwardBlock,
-    "memory": MemoryBlock,
-    "head": HeadBlock,
-}
 
 _DEFAULTS: dict[str, Setting] = {
     "norm": "layer",
@@ -222,18 +201,3 @@ def sub_blocks(architecture: Architecture) -> tuple[SubBlock, ...]:
 def weighted_blocks(architecture: Architecture) -> tuple[SubBlock, ...]:
     """Return the sub-blocks of a model, those that run repeatedly with the same weights once."""
     return tuple(block for name, _ in architecture.stacks for block in stack_blocks(architecture, name))
-
-
-def build_sub_block(sub_block: SubBlock) -> nn.Module:
-    """Return the module; its inputs are those of its class in `nas.models.blocks`."""
-    return _MODULES[sub_block.kind](**dict(sub_block.settings))
-
-
-def example_input(sub_block: SubBlock, workload: Workload, seed: int = 0) -> Tensor:
-    """Return an input of the workload's shape: tokens (B, T) int64 for an embedding, else (B, T, D) float32."""
-    settings = dict(sub_block.settings)
-    generator = torch.Generator().manual_seed(seed)
-    shape = (workload.batch, workload.input_length)
-    if sub_block.kind == "embedding":
-        return torch.randint(int(settings["vocabulary_size"]), shape, generator=generator)
-    return torch.randn(*shape, int(settings["hidden_size"]), generator=generator)

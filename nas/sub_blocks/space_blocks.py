@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from nas.architecture import CrossAttention, Head
-from nas.models.sub_blocks import (
+from nas.space import PartKey, SearchSpace
+from nas.space.combinations import Resolved
+from nas.space.frames import Frame
+from nas.space.options import FeedForward
+from nas.sub_blocks.sub_block import (
     SubBlock,
     attention_block,
     cross_attention_block,
@@ -12,10 +16,6 @@ from nas.models.sub_blocks import (
     head_block,
     memory_block,
 )
-from nas.space import PartKey, SearchSpace
-from nas.space.combinations import Resolved
-from nas.space.frames import Frame
-from nas.space.options import FeedForward
 
 
 def block_of_option(space: SearchSpace, frame: Frame, key: PartKey, value: Resolved) -> SubBlock:
