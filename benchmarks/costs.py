@@ -17,7 +17,8 @@ import time
 import numpy as np
 import torch
 
-from nas.costs import VectorisedCosts, whole_model_macs
+from nas.costs import VectorisedCosts
+from nas.costs.counting import whole_model_macs
 from nas.space import Encoded, SearchSpace
 from nas.sub_blocks import phases
 from nas.workload import Workload

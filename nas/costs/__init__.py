@@ -1,7 +1,7 @@
 """Exact costs of an architecture: parameters, multiply-adds, memory; one by one, vectorised, and their reach."""
 
 from nas.costs.bounds import Bounds, Limit, reach
-from nas.costs.costs import COST_NAMES, Costs, cost_names, costs_of, whole_model_macs
+from nas.costs.costs import COST_NAMES, Costs, cost_names, costs_of
 from nas.costs.kept_counts import keep_counts
 from nas.costs.sub_block_costs import macs_of_call, parameters_of_sub_block
 from nas.costs.vectorised import VectorisedCosts
@@ -18,5 +18,4 @@ __all__ = [
     "macs_of_call",
     "parameters_of_sub_block",
     "reach",
-    "whole_model_macs",
 ]

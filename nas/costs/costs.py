@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.architecture import Architecture
-from nas.costs.fvcore_counts import count_macs
 from nas.costs.sub_block_costs import (
     BYTES_PER_WEIGHT,
     cache_bytes_of_call,
@@ -15,8 +14,7 @@ from nas.costs.sub_block_costs import (
     parameters_of_sub_block,
     peak_bytes_of_call,
 )
-from nas.models.passes import pass_of
-from nas.sub_blocks import Call, Phase, calls, phases, weighted_blocks
+from nas.sub_blocks import Call, calls, phases, weighted_blocks
 from nas.workload import Workload
 
 BYTES_PER_MB = 1e6
@@ -161,9 +159,3 @@ def peak_activation_bytes(architecture: Architecture, workload: Workload, runs: 
 
 def _is_cached_step(call: Call) -> bool:
     return call.method == "step" and call.sub_block.kind == "attention"
-
-
-def whole_model_macs(architecture: Architecture, workload: Workload, phase: Phase = "prefill") -> int:
-    """Return fvcore's multiply-adds of a phase of the whole model at once: slow, the check of `costs_of`."""
-    whole = pass_of(architecture, workload, phase)
-    return count_macs(whole, whole.example)

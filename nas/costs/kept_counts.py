@@ -43,7 +43,7 @@ def kept(key: str, count: Callable[[], Any]) -> Any:
 def _fingerprint() -> str:
     """Return what changes whenever something might be counted otherwise."""
     package = Path(nas.__file__).parent
-    files = {file for folder in ("models", "costs") for file in (package / folder).rglob("*.py")}
+    files = {file for folder in ("sub_blocks", "models", "costs") for file in (package / folder).rglob("*.py")}
     for kind in ATTENTION_TYPES.values():
         spec = find_spec(kind.implementation.partition(":")[0])
         if spec is not None and spec.origin is not None:

@@ -11,7 +11,8 @@ import httpx
 
 from nas.addresses import is_loopback
 from nas.architecture import Architecture
-from nas.costs import costs_of, whole_model_macs
+from nas.costs import costs_of
+from nas.costs.counting import whole_model_macs
 from nas.errors import InvalidInput, PocketformerError
 from nas.export.config import Config
 from nas.export.weights import load_weights, sha256_of

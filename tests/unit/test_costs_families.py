@@ -6,7 +6,8 @@ import pytest
 from small_spaces import small_space
 
 from nas.attention_types import ATTENTION_TYPES
-from nas.costs import costs_of, whole_model_macs
+from nas.costs import costs_of
+from nas.costs.counting import whole_model_macs
 from nas.models import build_model
 from nas.space import SearchSpace
 from nas.workload import Workload

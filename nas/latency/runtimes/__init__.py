@@ -11,11 +11,12 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nas.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Precision = Literal["fp32", "int8-dynamic"]
 """`int8-dynamic`: weights of matrix products as int8, what they are multiplied with quantised as it comes."""

@@ -14,7 +14,8 @@ import torch
 from attention_cases import HIDDEN, Case
 
 from nas.attention_types import ATTENTION_TYPES, AttentionType
-from nas.costs import costs_of, whole_model_macs
+from nas.costs import costs_of
+from nas.costs.counting import whole_model_macs
 from nas.documents import parse_document
 from nas.models import build_model, generate
 from nas.models.attention.site import Site
