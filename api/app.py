@@ -37,7 +37,6 @@ from api.routes import (
 from api.services import Services
 from api.settings import Settings
 from api.start import prepare
-from nas.jobs.worker import Worker
 from nas.store.store import Store
 
 _DESCRIPTION = """Find the Transformer that fits the phone.
@@ -101,15 +100,20 @@ async def _embedded_worker(services: Services) -> AsyncIterator[None]:
         yield
         return
     stop = threading.Event()
-    settings = services.settings
-    worker = Worker(services.store, processes=settings.worker_processes, evaluators=settings.evaluators)
-    thread = threading.Thread(target=worker.run, args=(stop,), name="pocketformer-worker")
+    thread = threading.Thread(target=_work, args=(services, stop), name="pocketformer-worker")
     thread.start()
     try:
         yield
     finally:
         stop.set()
         await anyio.to_thread.run_sync(thread.join)
+
+
+def _work(services: Services, stop: threading.Event) -> None:
+    from nas.jobs.worker import Worker  # noqa: PLC0415  (takes torch with it, which serving alone need not wait for)
+
+    settings = services.settings
+    Worker(services.store, processes=settings.worker_processes, evaluators=settings.evaluators).run(stop)
 
 
 def _limits(settings: Settings) -> Callable[[Scope], int]:

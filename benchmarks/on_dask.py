@@ -25,7 +25,7 @@ from nas.jobs.compute import Compute, ThisMachine
 from nas.jobs.dask import DaskCluster
 from nas.jobs.evaluation import Assignment, evaluate
 from nas.quality.datasets import dataset_info
-from nas.quality.training import TrainingPlan
+from nas.quality.plan import TrainingPlan
 from nas.space import SearchSpace
 from nas.workload import Workload
 

@@ -45,9 +45,11 @@ from nas.models import build_model
 from nas.quality.datasets import Dataset, dataset_names, load_dataset
 from nas.quality.fidelity import agreement, cost_strata
 from nas.quality.optimizer import optimizer_for
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import score_weights
+from nas.quality.task_shapes import FAMILIES, task_shape
 from nas.quality.tasks import TASKS
-from nas.quality.training import CLIP_NORM, TrainingPlan, Trunk, decay_start, train
+from nas.quality.training import CLIP_NORM, Trunk, decay_start, train
 from nas.search.front import hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics
 from nas.search.promotion import Cohorts, Ladder
@@ -128,7 +130,7 @@ def plan_changes(given: argparse.Namespace) -> dict[str, Any]:
 
 def space_of(dataset: Dataset, subject: Subject) -> SearchSpace:
     """Return the subject's space for the dataset's vocabulary."""
-    shape = TASKS[dataset.info.task].shape(dataset.info, subject.workload)
+    shape = task_shape(dataset.info, subject.workload)
     if isinstance(subject.space, str):
         return SearchSpace.bundled(subject.space).for_task(shape)
     return SearchSpace.from_document(subject.space).for_task(shape)
@@ -324,7 +326,7 @@ class BareLoop:
         """CPU seconds of the steps from the second on: before that nobody looked at the clock."""
         self.bare_s: list[float] = []
         self._model = build_model(architecture, seed=0).train()
-        self._task = next(task for task in TASKS.values() if task.family == architecture.family)
+        self._task = next(task for task in TASKS.values() if FAMILIES[task.name] == architecture.family)
         self._optimizer = optimizer_for(self._model, plan.learning_rate)
         self._batches = batches
         self._left_s: float | None = None
@@ -358,7 +360,7 @@ def promotion(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: arg
     """Print the share of steps that promotion takes, and of the front's hypervolume that it keeps."""
     ladder = LADDER if given.steps is None else Ladder.of(given.steps, len(LADDER.steps), LADDER.cohort, 3.0)
     quality = dataset.info.metrics[0]
-    count, cost_infos = COHORTS * ladder.cohort, cost_metrics((), TASKS[dataset.info.task].family)
+    count, cost_infos = COHORTS * ladder.cohort, cost_metrics((), FAMILIES[dataset.info.task])
     pool = stratified(space_of(dataset, subject), subject.workload, count, subject.most_parameters)
     started_s = time.process_time()
     every: list[Rungs] = []

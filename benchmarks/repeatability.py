@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from nas.cli.measuring import at_workload, workload_for
 from nas.latency.bench import Bench
-from nas.latency.campaign import AT_ONCE, calm_level
+from nas.latency.campaign import AT_ONCE
 from nas.latency.device import this_machine
 from nas.latency.graphs import Source, WholePass
 from nas.latency.journal import Journal
-from nas.latency.measurement import Launch, Measurement
+from nas.latency.measurement import Launch, Measurement, calm_level
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.transports import transport_at
 from nas.space import SearchSpace

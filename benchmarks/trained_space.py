@@ -21,8 +21,9 @@ from rich.progress import track
 from nas.architecture import Architecture
 from nas.costs import costs_of
 from nas.quality.datasets import load_dataset
-from nas.quality.tasks import TASKS
-from nas.quality.training import TrainingPlan, train
+from nas.quality.plan import TrainingPlan
+from nas.quality.task_shapes import task_shape
+from nas.quality.training import train
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -72,7 +73,7 @@ def main() -> None:
     """Train every architecture and write the table."""
     torch.set_num_threads(1)
     dataset = load_dataset(DATASET)
-    assert TASKS[dataset.info.task].shape(dataset.info, WORKLOAD) == space().task_shape
+    assert task_shape(dataset.info, WORKLOAD) == space().task_shape
     every = sorted(space().enumerate(), key=lambda a: costs_of(a, WORKLOAD).macs)
 
     def trained() -> Iterator[dict[str, Any]]:

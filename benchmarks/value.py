@@ -51,9 +51,10 @@ from nas.latency.device import this_machine
 from nas.latency.measure import measure
 from nas.latency.table import LatencyTable
 from nas.quality.datasets import load_dataset
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import score_weights
-from nas.quality.tasks import TASKS
-from nas.quality.training import TrainingPlan, train
+from nas.quality.task_shapes import task_shape
+from nas.quality.training import train
 from nas.space import SearchSpace
 from nas.store.store import Store
 from nas.workload import Workload
@@ -145,7 +146,7 @@ class Benchmark:
         self.case, self.dataset, self.folder, self.seeds = case, dataset, folder, range(1, seeds + 1)
         self.info = load_dataset(dataset).info
         self.metric = self.info.metrics[0]
-        self.shape = TASKS[self.info.task].shape(self.info, self.case.workload)
+        self.shape = task_shape(self.info, self.case.workload)
         self.designed = [Model(rung.name, self.case.design(rung, self.shape)) for rung in self.case.rungs]
 
     # What is measured, searched and trained --------------------------------------------------------------------

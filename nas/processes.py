@@ -9,8 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 
-import torch
-
 PRELOADED = ["torch", "torch._dynamo"]
 """What every process imports: torch's optimizers import the second when the first of them is made."""
 
@@ -35,6 +33,8 @@ def _begin(environment: dict[str, str], begin: Callable[[], None] | None) -> Non
     if environment != dict(os.environ):  # the server's is that of the time when it started
         os.environ.clear()
         os.environ.update(environment)
+    import torch  # noqa: PLC0415  (who starts processes needs none of it)
+
     torch.set_num_threads(1)  # processes run side by side, one core each, and sum in the same order
     if begin is not None:
         begin()

@@ -55,7 +55,7 @@ def at_workload(space: SearchSpace, workload: Workload, dataset: str | None = No
 
 def _shape_for(space: SearchSpace, workload: Workload, dataset: str) -> TaskShape:
     from nas.quality.datasets import dataset_info
-    from nas.quality.tasks import TASKS
+    from nas.quality.task_shapes import FAMILIES, task_shape
 
     if dataset.endswith((".yaml", ".yml", ".json")):
         info = info_of_job(Path(dataset))
@@ -64,15 +64,15 @@ def _shape_for(space: SearchSpace, workload: Workload, dataset: str) -> TaskShap
             info = dataset_info(dataset)
         except InvalidInput as error:
             raise InvalidInput([replace(problem, field="dataset") for problem in error.problems]) from error
-    task = TASKS[info.task]
-    if task.family != space.family:
+    family = FAMILIES[info.task]
+    if family != space.family:
         raise InvalidInput.of(
             "dataset",
-            f"{dataset} ({info.task}, family {task.family})",
+            f"{dataset} ({info.task}, family {family})",
             f"a dataset for the family {space.family} of the space {space.name}",
             "name another dataset or another space",
         )
-    return task.shape(info, workload)
+    return task_shape(info, workload)
 
 
 def workload_for(space: SearchSpace, batch: int, input_length: int | None, output_length: int | None) -> Workload:
@@ -148,7 +148,7 @@ def keep_table(place: Place, table: LatencyTable) -> dict[str, Any]:
 def newest_table(place: Place, device: str, workload: Workload, space: SearchSpace) -> LatencyTable:
     """Return a device's newest table that covers the space at the workload; raise `InvalidInput` without one."""
     from nas.errors import NotFound
-    from nas.latency.bench import PROTOCOL
+    from nas.latency.measurement import PROTOCOL
     from nas.latency.predict import LatencyPredictor
     from nas.latency.table import LatencyTable
 

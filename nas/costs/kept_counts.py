@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from importlib import metadata
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def _fingerprint() -> str:
     package = Path(nas.__file__).parent
     files = {file for folder in ("sub_blocks", "models", "costs") for file in (package / folder).rglob("*.py")}
     for kind in ATTENTION_TYPES.values():
-        spec = find_spec(kind.implementation.partition(":")[0])
-        if spec is not None and spec.origin is not None:
-            files.add(Path(spec.origin))
+        file = _source_of(kind.implementation.partition(":")[0])
+        if file is not None:
+            files.add(file)
     digest = hashlib.sha256()
     for name in ("torch", "fvcore"):
         digest.update(f"{name} {metadata.version(name)}\n".encode())
@@ -55,3 +56,15 @@ def _fingerprint() -> str:
     for file in sorted(files):
         digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:32]
+
+
+def _source_of(module: str) -> Path | None:
+    """Return the file of a module, None where it has none; imports nothing, as looking for one in a package would."""
+    top, *parts = module.split(".")
+    spec, name = find_spec(top), top
+    for part in parts:
+        if spec is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None

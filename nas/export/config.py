@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 
 import nas
@@ -15,7 +15,7 @@ from nas.documents import StrictModel, parse_document, validate
 from nas.quality.datasets import Reference
 from nas.quality.datasets.dataset import TaskName
 from nas.quality.datasets.own.document import PinnedData
-from nas.quality.training import TrainingPlan
+from nas.quality.plan import TrainingPlan
 from nas.workload import Workload
 
 SCHEMA = "pocketformer/config/1"
@@ -145,7 +145,7 @@ def software() -> dict[str, str]:
     """Return the releases that weights made by this process come from."""
     return {
         "pocketformer": nas.__version__,
-        "torch": str(torch.__version__),  # a subclass of str, which YAML would not take
+        "torch": version("torch"),
         "python": platform.python_version(),
     }
 

@@ -15,12 +15,12 @@ from nas.jobs.context import BOUND_OF_METRIC, JobContext, predictor_of, tables_a
 from nas.jobs.own_data import kept_name, pin, prepared_info
 from nas.jobs.spaces import bounds_of, extremes_of, space_of
 from nas.jobs.starting import start_of
-from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import extreme
+from nas.latency.measurement import PROTOCOL
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo
 from nas.quality.evaluators import check_allowed
-from nas.quality.tasks import TASKS
+from nas.quality.task_shapes import FAMILIES, task_shape
 from nas.search.finish import Finish
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint
@@ -110,7 +110,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
     info = checked(prepared_info, store, spec.task.dataset)
     if info is not None:
         checked(_check_metric, spec, info)
-        shape = checked(TASKS[info.task].shape, info, spec.workload)
+        shape = checked(task_shape, info, spec.workload)
     devices = [checked(_check_device, store, name, i) for i, name in enumerate(spec.devices)]
     if space is not None and info is not None:
         checked(_check_family, space, info)
@@ -216,7 +216,7 @@ def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
 
 def _check_family(space: SearchSpace, info: DatasetInfo) -> None:
     """Refuse a space whose models do not do what the dataset asks for."""
-    family = TASKS[info.task].family
+    family = FAMILIES[info.task]
     if space.family != family:
         fitting = [n for n, document in bundled().items() if document["family"] == family]
         raise InvalidInput.of(

@@ -15,8 +15,8 @@ from nas.costs import VectorisedCosts, costs_of
 from nas.errors import InvalidInput, Problem
 from nas.jobs.own_data import reference_of_dataset
 from nas.jobs.spaces import space_of
-from nas.latency.bench import PROTOCOL
 from nas.latency.extremes import Bound
+from nas.latency.measurement import PROTOCOL
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.latency.vectorised import VectorisedLatency

@@ -21,7 +21,7 @@ from nas.export.weights import weights_to_bytes
 from nas.quality.datasets import Reference, load
 from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
-from nas.quality.training import TrainingPlan
+from nas.quality.plan import TrainingPlan
 from nas.search.evaluation import Evaluation
 from nas.workload import Workload
 

@@ -18,8 +18,6 @@ from nas.latency.runtimes import device_side, runtime
 from nas.latency.transports import Transport
 from nas.workload import Workload
 
-PROTOCOL = 3
-"""Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 WARM_UP_ITERATIONS = 2
 LEAST_ITERATIONS = 5
 LAUNCH_MS = 8.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nas.errors import DeviceLost, MeasurementFailed
 from nas.latency.bench import Bench, shuffled
-from nas.latency.measurement import Measurement
+from nas.latency.measurement import Measurement, calm_level
 
 LEAST_PASSES = 12
 MOST_LAUNCHES = 60
@@ -50,15 +50,6 @@ class Campaign:
     def calm_sentinel_ns(self) -> int:
         """The sentinel's level when the machine is calm."""
         return calm_level(self.sentinel_readings_ns)
-
-
-def calm_level(readings_ns: Sequence[int]) -> int:
-    """Return the reading that a fiftieth of them is below, and at least one, which may be mere luck.
-
-    It differs less from run to run than higher ones, which depend on how much of a run was disturbed.
-    """
-    below = max(len(readings_ns) // 50, 1 if len(readings_ns) > 2 else 0)
-    return sorted(readings_ns)[below]
 
 
 def run_campaign(

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from nas.architecture import Architecture
 from nas.errors import DeviceLost, InvalidInput
-from nas.latency.bench import PROTOCOL, Bench
+from nas.latency.bench import Bench
 from nas.latency.campaign import off_level, run_campaign
 from nas.latency.device import Device
 from nas.latency.graphs import Source, WholePass
+from nas.latency.measurement import PROTOCOL
 from nas.latency.plan import phase_runs
 from nas.latency.reach import check_device
 from nas.latency.runtimes import runtime

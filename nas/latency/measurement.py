@@ -17,6 +17,8 @@ from pydantic import Field, model_validator
 from nas.documents import StrictModel
 from nas.errors import InvalidInput
 
+PROTOCOL = 3
+"""Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 QUANTILE = 0.1
 LEAST_CALM = 3
 LEAST_LAUNCHES = 5
@@ -196,3 +198,12 @@ def _figures(columns: dict[str, Any]) -> dict[str, Any]:
         "valid": reason is None,
         "reason": reason,
     }
+
+
+def calm_level(readings_ns: Sequence[int]) -> int:
+    """Return the reading that a fiftieth of them is below, and at least one, which may be mere luck.
+
+    It differs less from run to run than higher ones, which depend on how much of a run was disturbed.
+    """
+    below = max(len(readings_ns) // 50, 1 if len(readings_ns) > 2 else 0)
+    return sorted(readings_ns)[below]

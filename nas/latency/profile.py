@@ -10,14 +10,14 @@ from pathlib import Path
 
 from nas.architecture import Architecture
 from nas.errors import DeviceLost, InvalidInput, MeasurementFailed
-from nas.latency.bench import PROTOCOL, Bench
+from nas.latency.bench import Bench
 from nas.latency.campaign import MOST_INVALID, Campaign, run_campaign
 from nas.latency.correction import LEAST_MODELS
 from nas.latency.describe import describe
 from nas.latency.device import Device, this_machine
 from nas.latency.graphs import Source, WholePass
 from nas.latency.journal import Journal
-from nas.latency.measurement import WRONG_OUTPUT
+from nas.latency.measurement import PROTOCOL, WRONG_OUTPUT
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.reach import check_device
 from nas.latency.runtimes import runtime

@@ -14,12 +14,10 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from nas.architecture import Architecture
 from nas.documents import StrictModel, refuse_non_finite, validate
 from nas.errors import InvalidInput
-from nas.latency.bench import PROTOCOL
-from nas.latency.campaign import calm_level
 from nas.latency.describe import Description
 from nas.latency.device import Device, Text
 from nas.latency.journal import Scheduled
-from nas.latency.measurement import Measurement, Nanoseconds
+from nas.latency.measurement import PROTOCOL, Measurement, Nanoseconds, calm_level
 from nas.latency.plan import phase_runs
 from nas.sub_blocks import Phase
 from nas.workload import Workload

@@ -17,23 +17,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
-from nas.documents import StrictModel
 from nas.errors import InvalidInput, TrainingDiverged
 from nas.models import Model, build_model
 from nas.quality.datasets import Dataset
 from nas.quality.hardware import Hardware, beside
 from nas.quality.optimizer import optimizer_for
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import evaluate
-from nas.quality.tasks import TASKS, Task
+from nas.quality.task_shapes import FAMILIES, task_shape
+from nas.quality.tasks import TASKS
 from nas.quality.tasks.task import read_ahead
 from nas.workload import Workload
 
@@ -45,15 +45,6 @@ CLIP_NORM = 1.0
 HISTORY_POINTS = 50
 CHECKPOINT_S = 30.0
 """A killed training loses no more than so long."""
-
-
-class TrainingPlan(StrictModel):
-    """How candidates are trained (`task.training` of the job document)."""
-
-    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 200
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
-    """Base rate, of hidden matrices at width 64."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +111,7 @@ class Trunk:
         out. Raises `InvalidInput` for an architecture that does not do the dataset's task.
         """
         self._task = TASKS[dataset.info.task]
-        check_fits(architecture, dataset, self._task, workload)
+        check_fits(architecture, dataset, workload)
         self._architecture, self._dataset, self._plan = architecture, dataset, plan
         self._workload, self._seed, self._checkpoint = workload, seed, checkpoint
         self._first_rung = plan.steps if first_rung is None else first_rung
@@ -306,16 +297,16 @@ def _part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def check_fits(architecture: Architecture, dataset: Dataset, task: Task, workload: Workload) -> None:
+def check_fits(architecture: Architecture, dataset: Dataset, workload: Workload) -> None:
     """Raise `InvalidInput` unless an architecture does a dataset's task at the workload's lengths."""
     info, offered = dataset.info, architecture.task_shape
-    wanted = task.shape(info, workload)
-    if architecture.family != task.family or offered.task != wanted.task:
+    wanted, family = task_shape(info, workload), FAMILIES[info.task]
+    if architecture.family != family or offered.task != wanted.task:
         raise InvalidInput.of(
             "architecture",
             f"{architecture.family}, {offered.task}",
-            f"{task.family}, {wanted.task}",
-            f"the dataset {info.name} is one for {task.name}",
+            f"{family}, {wanted.task}",
+            f"the dataset {info.name} is one for {info.task}",
         )
     for field in ("vocabulary_size", "outputs", "max_length", "max_output_length"):
         given, needed = getattr(offered, field), getattr(wanted, field)

@@ -10,7 +10,7 @@ from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 from nas.quality.datasets.own.document import OwnData
 from nas.quality.evaluators import EvaluatorSpec
-from nas.quality.training import TrainingPlan
+from nas.quality.plan import TrainingPlan
 from nas.search.finish import LONGER, Finish
 from nas.search.plateau import PlateauRule
 from nas.search.priority import LEAST, MOST

@@ -13,9 +13,8 @@ from nas.costs import macs_of_call
 from nas.export.weights import weights_to_bytes
 from nas.jobs.catalogue import submit
 from nas.jobs.context import JobContext
-from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
-from nas.latency.measurement import Launch, Measurement
+from nas.latency.measurement import PROTOCOL, Launch, Measurement
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable

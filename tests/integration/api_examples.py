@@ -9,9 +9,8 @@ from typing import Any
 from nas.costs import parameters_of_sub_block
 from nas.export.weights import weights_to_bytes
 from nas.jobs.context import JobContext
-from nas.latency.bench import PROTOCOL
 from nas.latency.device import Device
-from nas.latency.measurement import Launch, Measurement
+from nas.latency.measurement import PROTOCOL, Launch, Measurement
 from nas.latency.plan import phase_runs, whole_models_of
 from nas.latency.table import Circumstances, Entry, LatencyTable, Sentinel, WholeModel
 from nas.models import build_model

@@ -15,7 +15,7 @@ import pytest
 from api_examples import space_document
 from cli_runner import Run, nas
 
-from nas.latency.bench import PROTOCOL
+from nas.latency.measurement import PROTOCOL
 from nas.space import SearchSpace
 from nas.store.store import Store
 from nas.workload import Workload

@@ -14,8 +14,9 @@ from nas.models import build_model
 from nas.quality.datasets import Dataset, load_dataset
 from nas.quality.datasets.dataset import Split
 from nas.quality.datasets.sequences import Sequences
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import evaluate
-from nas.quality.training import TrainingPlan, train
+from nas.quality.training import train
 from nas.space import SearchSpace
 from nas.workload import Workload
 

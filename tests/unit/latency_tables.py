@@ -10,10 +10,9 @@ from typing import Any
 from small_spaces import workload_of
 
 from nas.architecture import Architecture
-from nas.latency.bench import PROTOCOL
 from nas.latency.correction import CALL_BYTES, Correction, Totals
 from nas.latency.device import Device
-from nas.latency.measurement import Launch, Measurement
+from nas.latency.measurement import PROTOCOL, Launch, Measurement
 from nas.latency.plan import kept_bytes_of_call, phase_runs, weight_bytes_of_call, whole_models_of
 from nas.latency.table import LatencyTable
 from nas.space import SearchSpace

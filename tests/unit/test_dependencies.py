@@ -1,7 +1,9 @@
 """What the code imports is what an installation brings: nothing works only where the tests' own packages are."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -49,3 +51,28 @@ def test_every_package_that_is_imported_is_declared():
         if name not in PARTS and not {_normal(d) for d in known.get(name, [name])} & _declared()
     }
     assert undeclared == {}
+
+
+def test_a_service_imports_torch_only_to_count_what_nobody_has_counted(tmp_path: Path) -> None:
+    code = (
+        "import sys, api.app, api.server, api.start\n"
+        "print('at start', *({'torch', 'fvcore'} & set(sys.modules)))\n"
+        "from nas.costs import keep_counts\n"
+        "keep_counts()\n"
+        "from nas.costs import costs_of\n"
+        "from nas.workload import Workload\n"
+        "from nas.space import SearchSpace\n"
+        "import random\n"
+        "print(costs_of(SearchSpace.bundled('smoke').sample(random.Random(0)), Workload(input_length=8)).macs)\n"
+        "print('at last', *({'torch', 'fvcore'} & set(sys.modules)))\n"
+    )
+
+    def lines() -> list[str]:
+        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.splitlines()
+
+    first, second = lines(), lines()
+    assert first[0] == second[0] == "at start"
+    assert sorted(first[2].split()[2:]) == ["fvcore", "torch"]
+    assert second[1:] == [first[1], "at last"]

@@ -18,8 +18,9 @@ from nas.quality.datasets import load_dataset
 from nas.quality.evaluators import Candidate, EvaluatorSpec, allowed_functions, check_allowed, evaluator_version
 from nas.quality.evaluators.allowed import check_function
 from nas.quality.evaluators.scoring import checked_metrics
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import score_weights
-from nas.quality.training import TrainingPlan, train
+from nas.quality.training import train
 from nas.space import SearchSpace
 from nas.workload import Workload
 

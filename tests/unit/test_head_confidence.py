@@ -13,6 +13,7 @@ from nas.models.attention.site import Site
 from nas.models.attention.softmax import SoftmaxAttention
 from nas.quality.datasets import load_dataset
 from nas.quality.head_confidence import SEQUENCES, head_confidence
+from nas.quality.task_shapes import task_shape
 from nas.quality.tasks import TASKS
 from nas.space import SearchSpace
 from nas.workload import Workload
@@ -66,7 +67,7 @@ def test_the_weights_of_an_attention_are_those_worked_out_by_hand(kind, choices,
 
 def space():
     dataset = load_dataset("language-identification")
-    shape = TASKS[dataset.info.task].shape(dataset.info, WORKLOAD)
+    shape = task_shape(dataset.info, WORKLOAD)
     return dataset, SearchSpace.bundled("text-encoder").for_task(shape)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from nas.cache import cache_directory
 from nas.errors import Conflict
-from nas.latency.campaign import REFERENCE_TOLERANCE, calm_level, off_level
+from nas.latency.campaign import REFERENCE_TOLERANCE, off_level
+from nas.latency.measurement import calm_level
 from nas.latency.workplace import key_of, remove, workplace
 
 

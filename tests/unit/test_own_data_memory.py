@@ -39,7 +39,9 @@ peak_bytes = peak()
 
 if sys.argv[3] == "train":
     from nas.architecture import TaskShape
-    from nas.quality.training import TrainingPlan, train
+    from nas.quality.plan import TrainingPlan
+    from nas.quality.training import train
+    from nas.quality.task_shapes import task_shape
     from nas.quality.tasks import TASKS
     from nas.workload import Workload
     from tests.unit.small_spaces import small_space
@@ -52,7 +54,7 @@ if sys.argv[3] == "train":
         "sequence-to-sequence": ("small-encoder-decoder", 8),
     }[dataset.info.task]
     workload = Workload(input_length=8, output_length=output)
-    space = small_space(space).for_task(task.shape(dataset.info, workload))
+    space = small_space(space).for_task(task_shape(dataset.info, workload))
     result = train(space.sample(random.Random(0)), dataset, TrainingPlan(steps=300), workload=workload, seed=0)
     assert result.metrics["loss"] < 1.5 * dataset.info.chance["loss"]  # labels of a table here follow no rule
 

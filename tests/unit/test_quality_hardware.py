@@ -10,8 +10,10 @@ from nas.models import build_model
 from nas.models.generation import generate
 from nas.quality.datasets import load_dataset
 from nas.quality.hardware import Hardware, beside
+from nas.quality.plan import TrainingPlan
+from nas.quality.task_shapes import task_shape
 from nas.quality.tasks import TASKS
-from nas.quality.training import TrainingPlan, train
+from nas.quality.training import train
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -28,7 +30,7 @@ def subject(name):
     dataset = load_dataset(name)
     return (
         dataset,
-        SearchSpace.bundled(space).for_task(TASKS[dataset.info.task].shape(dataset.info, workload)),
+        SearchSpace.bundled(space).for_task(task_shape(dataset.info, workload)),
         workload,
     )
 
@@ -54,7 +56,7 @@ def test_determinism_is_asked_for_while_training_and_the_settings_before_come_ba
 
 def test_mixed_precision_comes_close_to_float32_and_leaves_weights_in_float32(monkeypatch):
     workload, dataset = Workload(input_length=16), load_dataset("language-identification")
-    space = SearchSpace.bundled("smoke").for_task(TASKS[dataset.info.task].shape(dataset.info, workload))
+    space = SearchSpace.bundled("smoke").for_task(task_shape(dataset.info, workload))
     architecture, plan = space.sample(random.Random(0)), TrainingPlan(steps=30, batch_size=8)
     exact = train(architecture, dataset, plan, workload=workload, seed=0)
     monkeypatch.setattr(Hardware, "here", classmethod(lambda _: Hardware(CPU, mixed=True)))

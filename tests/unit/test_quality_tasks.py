@@ -12,6 +12,7 @@ from nas.quality.datasets import load_dataset
 from nas.quality.datasets.dataset import Split
 from nas.quality.datasets.sequences import Sequences
 from nas.quality.datasets.vocabulary import END, PADDING, ByteVocabulary
+from nas.quality.task_shapes import task_shape
 from nas.quality.tasks import TASKS
 from nas.quality.tasks.classification import padded
 from nas.quality.tasks.sequence_to_sequence import edit_distance
@@ -142,7 +143,7 @@ def test_a_longer_training_begins_with_the_batches_of_a_shorter_one(name):
 def test_lengths_that_a_task_has_not_are_refused(name, workload):
     info = load_dataset(name).info
     with pytest.raises(InvalidInput, match=r"workload\.output_length"):
-        TASKS[info.task].shape(info, workload)
+        task_shape(info, workload)
 
 
 # Language model ----------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from nas.models import build_model
 from nas.quality import training
 from nas.quality.datasets import load_dataset
 from nas.quality.optimizer import optimizer_for
-from nas.quality.training import TrainingPlan, Trunk, decay_start, schedule, train
+from nas.quality.plan import TrainingPlan
+from nas.quality.training import Trunk, decay_start, schedule, train
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -85,7 +86,8 @@ import torch; torch.set_num_threads(1)
 from nas.architecture import Architecture
 from nas.export.weights import sha256_of, weights_to_bytes
 from nas.quality.datasets import load_dataset
-from nas.quality.training import TrainingPlan, train
+from nas.quality.plan import TrainingPlan
+from nas.quality.training import train
 from nas.workload import Workload
 a = Architecture.from_dict({architecture().to_dict()!r})
 plan = TrainingPlan(steps=12, batch_size=16, learning_rate=3e-3)

@@ -10,8 +10,9 @@ from nas.architecture import Architecture
 from nas.models import Model, build_model
 from nas.quality.datasets import Dataset, Split
 from nas.quality.datasets.splits import SplitName
+from nas.quality.plan import TrainingPlan
 from nas.quality.score import score_weights
-from nas.quality.training import TrainingPlan, TrainingResult, Trunk
+from nas.quality.training import TrainingResult, Trunk
 from nas.workload import Workload
 
 

@@ -11,11 +11,13 @@ from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import EvaluatorFailed
 from nas.quality.evaluators.allowed import check_function
-from nas.quality.evaluators.candidate import Candidate
+
+if TYPE_CHECKING:
+    from nas.quality.evaluators.candidate import Candidate
 
 
 @dataclass(frozen=True)

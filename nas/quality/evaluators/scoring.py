@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import EvaluatorFailed, shown
-from nas.quality.evaluators.candidate import Candidate
 from nas.quality.evaluators.loading import load_evaluator
 from nas.quality.evaluators.spec import EvaluatorSpec
+
+if TYPE_CHECKING:
+    from nas.quality.evaluators.candidate import Candidate
 
 
 def score(spec: EvaluatorSpec, candidate: Candidate) -> dict[str, float]:

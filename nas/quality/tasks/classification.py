@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nas.architecture import Family, TaskShape
-from nas.errors import InvalidInput
 from nas.models import Model
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
 from nas.quality.hardware import beside
@@ -24,15 +22,6 @@ class SequenceClassification:
     """Batches are tokens (B, T) int64, a mask (B, T) True at real tokens, and labels (B,) int64."""
 
     name: TaskName = "sequence-classification"
-    family: Family = "encoder"
-
-    def shape(self, info: DatasetInfo, workload: Workload) -> TaskShape:
-        """See `Task`."""
-        if workload.output_length:
-            raise InvalidInput.of(
-                "workload.output_length", workload.output_length, "0", "an encoder generates nothing: remove it"
-            )
-        return TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
 
     def training_batches(
         self, split: Split, workload: Workload, batch_size: int, steps: int, seed: int, start: int = 0

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nas.architecture import Family, TaskShape
 from nas.models import Model
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
 from nas.quality.datasets.vocabulary import END
@@ -30,11 +29,6 @@ class LanguageModel:
     """
 
     name: TaskName = "language-model"
-    family: Family = "decoder"
-
-    def shape(self, info: DatasetInfo, workload: Workload) -> TaskShape:
-        """See `Task`."""
-        return TaskShape(info.vocabulary_size, info.outputs, _length(workload), task="language-model")
 
     def training_batches(
         self, split: Split, workload: Workload, batch_size: int, steps: int, seed: int, start: int = 0

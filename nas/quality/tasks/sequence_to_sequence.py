@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nas.architecture import Family, TaskShape
-from nas.errors import InvalidInput
 from nas.models import EncoderDecoderModel, Model
 from nas.models.generation import generate
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
@@ -29,19 +27,6 @@ class SequenceToSequence:
     """
 
     name: TaskName = "sequence-to-sequence"
-    family: Family = "encoder-decoder"
-
-    def shape(self, info: DatasetInfo, workload: Workload) -> TaskShape:
-        """See `Task`."""
-        if not workload.output_length:
-            raise InvalidInput.of(
-                "workload.output_length",
-                workload.output_length,
-                "at least 1: the tokens that are written, the end token included",
-                "give the longest output that the application needs",
-            )
-        read, written = workload.input_length, workload.output_length
-        return TaskShape(info.vocabulary_size, info.outputs, read, written, "language-model")
 
     def training_batches(
         self, split: Split, workload: Workload, batch_size: int, steps: int, seed: int, start: int = 0

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.architecture import Family, TaskShape
 from nas.models import Model
 from nas.quality.datasets.dataset import DatasetInfo, Split, TaskName
 from nas.workload import Workload
@@ -33,11 +32,6 @@ class Task(Protocol):
     """What every task offers. Its methods keep no state: the same arguments, the same result."""
 
     name: TaskName
-    family: Family
-    """Whose models do this task."""
-
-    def shape(self, info: DatasetInfo, workload: Workload) -> TaskShape:
-        """Return what models for a dataset at a workload must offer; raise `InvalidInput` for lengths it has not."""
 
     def training_batches(
         self, split: Split, workload: Workload, batch_size: int, steps: int, seed: int, start: int = 0
