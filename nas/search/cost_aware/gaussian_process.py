@@ -17,8 +17,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are first used, which a service's start need not wait for
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from nas.search.cost_aware.candidates import Groups, Rows, Vector
 
@@ -63,9 +63,7 @@ def fit(features: Rows, values: Vector, groups: Groups) -> Hyperparameters:
     prior = _prior(number)
     squares, products = _by_group(features, groups, number)
     start = prior[0].copy()
-    from scipy.optimize import minimize  # noqa: PLC0415  (a fifth of a second, which a service's start need not take)
-
-    found = minimize(
+    found = scipy.optimize.minimize(
         _negative_log_posterior,
         start,
         args=(squares, products, values, prior),
@@ -112,11 +110,11 @@ def _negative_log_posterior(
     covariance = (a * linear + b * matern).reshape(n, n)
     covariance[np.diag_indices(n)] += noise + JITTER * (a + b)
     try:
-        factor = cholesky(covariance, lower=True, check_finite=False)
+        factor = scipy.linalg.cholesky(covariance, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
         return 1e25, np.zeros_like(packed)
-    weights = cho_solve((factor, True), values, check_finite=False)
-    inverse_covariance = cho_solve((factor, True), np.eye(n), check_finite=False)
+    weights = scipy.linalg.cho_solve((factor, True), values, check_finite=False)
+    inverse_covariance = scipy.linalg.cho_solve((factor, True), np.eye(n), check_finite=False)
     # d(-log p)/dθ = 1/2 Σ (K⁻¹ - α αᵀ) ∘ dK/dθ
     outer = (inverse_covariance - np.outer(weights, weights)).reshape(-1)
     slope = outer * (b * 5 / 3 * (1 + _SQRT5 * r) * decay)
@@ -146,8 +144,10 @@ class GaussianProcess:
         self._x = features * self._scale
         covariance = self._covariance(self._x, self._x)
         covariance[np.diag_indices(len(features))] += self._noise + JITTER * (self._a + self._b)
-        self._factor = cholesky(covariance, lower=True, check_finite=False)
-        self._weights = cho_solve((self._factor, True), (values - self.mean) / self.std, check_finite=False)
+        self._factor = scipy.linalg.cholesky(covariance, lower=True, check_finite=False)
+        self._weights = scipy.linalg.cho_solve(
+            (self._factor, True), (values - self.mean) / self.std, check_finite=False
+        )
 
     def predict(self, features: Rows) -> tuple[Vector, Vector]:
         """Return mean and standard deviation (N,) of the value without its noise."""
@@ -157,14 +157,16 @@ class GaussianProcess:
             x = features[part] * self._scale
             cross = self._covariance(self._x, x)  # (n, N)
             mean[part] = self._weights @ cross
-            solved = solve_triangular(self._factor, cross, lower=True, overwrite_b=True, check_finite=False)
+            solved = scipy.linalg.solve_triangular(
+                self._factor, cross, lower=True, overwrite_b=True, check_finite=False
+            )
             prior = self._a * np.einsum("ij,ij->i", x, x) + self._b
             variance[part] = prior - np.einsum("ij,ij->j", solved, solved)
         return self.mean + self.std * mean, self.std * np.sqrt(np.maximum(variance, LEAST_VARIANCE))
 
     def left_out(self) -> Vector:
         """Return what the others say of each value (n,), it left out (Rasmussen and Williams 2006, section 5.4.2)."""
-        inverse = cho_solve((self._factor, True), np.eye(self.size), check_finite=False)
+        inverse = scipy.linalg.cho_solve((self._factor, True), np.eye(self.size), check_finite=False)
         return np.asarray(self._values - self.std * self._weights / np.diag(inverse))
 
     def _covariance(self, x: Rows, y: Rows) -> Rows:

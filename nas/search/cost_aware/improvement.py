@@ -20,8 +20,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are first used, which a service's start need not wait for
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from nas.search.cost_aware.candidates import Rows, Vector
 
@@ -132,7 +132,7 @@ def expected_improvement(threshold: Rows, mean: Rows, std: Rows) -> Rows:
     safe = np.where(std > 0, std, 1.0)
     z = gap / safe
     density = np.exp(-0.5 * z * z) * 0.3989422804014327
-    return np.where(std > 0, np.maximum(safe * (z * ndtr(z) + density), 0.0), np.maximum(gap, 0.0))
+    return np.where(std > 0, np.maximum(safe * (z * scipy.special.ndtr(z) + density), 0.0), np.maximum(gap, 0.0))
 
 
 def expected_hypervolume_improvement(cells: Cells, mean: Rows, std: Rows) -> Vector:
