@@ -39,10 +39,10 @@ LEASE_S = 2.0
 WORKERS = ("worker-1", "worker-2")
 KINDS = {"api", "worker", "evaluation"}
 VICTIMS = ("api", *WORKERS, "evaluation")
-WEIGHTS = (0.3, 0.05, 0.05, 0.6)  # a worker needs some seconds before it has evaluation processes
-LONGEST_REST_S = 4.0
+WEIGHTS = (0.15, 0.05, 0.05, 0.75)  # an api needs seconds to start, a worker more before it has evaluation processes
+LONGEST_REST_S = 2.0
 """A kill follows the one before after a random time of at most so long."""
-KILLS_A_ROUND = 25
+KILLS_A_ROUND = 40
 DRAIN_S = 180.0
 ORPHANS_S = 20.0
 """So long what a killed worker leaves may take to notice, on a machine whose cores are all busy."""
@@ -154,7 +154,7 @@ def in_use(
             store.close()
 
 
-def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: float = LONGEST_REST_S) -> Counter[str]:
+def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND) -> Counter[str]:
     """Run one round; return how often which kind of process was killed.
 
     Raises `AssertionError` or `PocketformerError` for what was lost, twice or left alone.
@@ -163,7 +163,7 @@ def run_round(seed: int, url: str, kills: int = KILLS_A_ROUND, longest_rest_s: f
     killed: Counter[str] = Counter()
     with in_use(seed, url) as service:
         while killed.total() < kills or set(killed) != KINDS:
-            time.sleep(rng.uniform(0, longest_rest_s))
+            time.sleep(rng.uniform(0, LONGEST_REST_S))
             service.callers.check()
             (victim,) = rng.choices(VICTIMS, WEIGHTS)
             if service.programs.kill(victim, rng):

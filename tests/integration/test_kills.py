@@ -19,12 +19,11 @@ from tests.crash.under_fire import KINDS, run_round
 from tests.integration.api_examples import job_document
 
 
-@pytest.mark.crash
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_nothing_is_lost_twice_or_left_running_under_kills(request: pytest.FixtureRequest, engine: str) -> None:
     url = request.getfixturevalue("sqlite_url" if engine == "sqlite" else "postgres_url")
-    killed = run_round(seed=11, url=url, kills=20, longest_rest_s=1.5)
+    killed = run_round(seed=11, url=url, kills=20)
     assert killed.total() >= 20
     assert set(killed) == KINDS
 
