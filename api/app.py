@@ -14,7 +14,7 @@ from api.audited import Audited
 from api.auth import guard
 from api.followed import Followed
 from api.installed import version_of
-from api.metrics import JobsByState, RequestMetrics
+from api.metrics import RequestMetrics, StoreMetrics
 from api.middleware import Around, BodyLimits, OwnNames
 from api.news import News
 from api.openapi import describe
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service for these settings. Raises `InvalidInput` for a database address that is no address."""
     store = Store.open(settings.database_url)
     metrics = RequestMetrics()
-    metrics.registry.register(JobsByState(store.job_counts))
+    metrics.registry.register(StoreMetrics(store.figures))
     news = News(store.news_mark, settings.event_poll_s)
     services = Services(settings, store, news, Followed(store), metrics, Rates())
     app = FastAPI(

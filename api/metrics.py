@@ -1,18 +1,31 @@
-"""Figures for Prometheus: requests by route, and jobs by state."""
+"""Figures for Prometheus: requests by route; jobs, leases, trials and evaluations of the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from nas.store.records import JobState
+from nas.store.figures import EndedEvaluation, EvaluationKind, ServiceFigures
+from nas.store.records import JobState, RetrainingState, TrialState
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+RECENT_S = 600.0
+"""How far back the evaluations are told of: many scrapes long, so that none falls between two of them."""
+_EVALUATION_BUCKETS_S = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, math.inf)
+_ENDS: Mapping[EvaluationKind, tuple[str, ...]] = {
+    EvaluationKind.TRIAL: (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED),
+    EvaluationKind.RETRAINING: (RetrainingState.COMPLETE, RetrainingState.FAILED),
+}
+"""How an evaluation can end; all of them are told from the first scrape on."""
 
 
 class RequestMetrics:
@@ -43,23 +56,75 @@ class RequestMetrics:
         return generate_latest(self.registry)
 
 
-class JobsByState(Collector):
-    """Reads the number of jobs in each state from the store whenever Prometheus asks."""
+class StoreMetrics(Collector):
+    """Reads how jobs and trials do from the store whenever Prometheus asks: every server process tells the same."""
 
-    def __init__(self, count_jobs: Callable[[], Mapping[JobState, int]]) -> None:
-        self._count_jobs = count_jobs
+    def __init__(self, figures: Callable[[float], ServiceFigures]) -> None:
+        """`figures` returns those of the store, with the evaluations of so many seconds."""
+        self._figures = figures
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         """Name the figures without reading the store, which is not open when the collector is registered."""
-        yield self._family()
+        yield from (_jobs({}), _oldest_wait(0.0), _leases(0, 0), _trials({}), _window(), _evaluations(()))
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield one gauge with a sample a state."""
-        family = self._family()
-        for state, count in self._count_jobs().items():
-            family.add_metric([state], count)
-        yield family
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of now."""
+        figures = self._figures(RECENT_S)
+        yield _jobs(figures.jobs)
+        yield _oldest_wait(figures.oldest_wait_s)
+        yield _leases(figures.leases_held, figures.leases_expired)
+        yield _trials(asdict(figures.trials))
+        yield _window()
+        yield _evaluations(figures.evaluations)
 
-    @staticmethod
-    def _family() -> GaugeMetricFamily:
-        return GaugeMetricFamily("pocketformer_jobs", "Jobs in the store, by state.", labels=["state"])
+
+def _jobs(counts: Mapping[JobState, int]) -> Metric:
+    return _by_label("pocketformer_jobs", "Jobs in the store, by state.", "state", counts)
+
+
+def _oldest_wait(seconds: float) -> Metric:
+    text = "For how long the job that has waited longest is queued; 0 where none waits."
+    return GaugeMetricFamily("pocketformer_queue_oldest_wait_seconds", text, seconds)
+
+
+def _leases(held: int, expired: int) -> Metric:
+    text = "Running jobs: held by a worker, or expired, which waits for the next worker."
+    return _by_label("pocketformer_leases", text, "status", {"held": held, "expired": expired})
+
+
+def _trials(counts: Mapping[str, int]) -> Metric:
+    return _by_label("pocketformer_trials", "Trials in the store, by state; skipped ones by reason.", "state", counts)
+
+
+def _window() -> Metric:
+    text = "How far back the recent evaluations reach."
+    return GaugeMetricFamily("pocketformer_recent_window_seconds", text, RECENT_S)
+
+
+def _evaluations(ended: Iterable[EndedEvaluation]) -> Metric:
+    """Return a gauge, for it forgets: a counter read from the store would fall when a job is deleted."""
+    family = GaugeHistogramMetricFamily(
+        "pocketformer_recent_evaluation_seconds",
+        "Durations of the evaluations that ended within the window, by kind and state.",
+        labels=["kind", "state"],
+    )
+    durations: dict[tuple[str, str], list[float]] = {
+        (kind, state): [] for kind, states in _ENDS.items() for state in states
+    }
+    for evaluation in ended:
+        durations[evaluation.kind, evaluation.state].append(evaluation.duration_s)
+    for labels, values in durations.items():
+        buckets = [(_limit(limit), sum(value <= limit for value in values)) for limit in _EVALUATION_BUCKETS_S]
+        family.add_metric(labels, buckets, sum(values))
+    return family
+
+
+def _limit(seconds: float) -> str:
+    return "+Inf" if math.isinf(seconds) else str(seconds)
+
+
+def _by_label(name: str, text: str, label: str, counts: Mapping[Any, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

@@ -22,7 +22,7 @@ from nas.store.store import Store
 from nas.store.tables import metadata
 from tests.integration.processes import free_port
 
-pytest.register_assert_rewrite("store_contract", "control_contract", "keys_contract")
+pytest.register_assert_rewrite("store_contract", "control_contract", "keys_contract", "figures_contract")
 
 ENGINES = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)]
 INSTALL = (

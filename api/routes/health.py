@@ -44,5 +44,5 @@ def readyz(store: StoreDep) -> Ready:
 
 @router.get("/metrics", response_class=Response, responses=_METRICS_TEXT)
 def metrics(services: ServicesDep) -> Response:
-    """Return figures for Prometheus: requests, their durations, and jobs by state."""
+    """Return figures for Prometheus: requests, their durations, jobs, leases, trials, and recent evaluations."""
     return Response(services.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
@@ -24,6 +25,25 @@ def add_event(connection: Connection, job_id: str, kind: str, data: dict[str, An
     lock_until_commit(connection, EVENT_LOCK)
     now = Database.now(connection)
     connection.execute(insert(events).values(job_id=job_id, kind=kind, data=data, created_at=now))
+
+
+def first_event_since(connection: Connection, instant: datetime) -> int:
+    """Return the sequence number from which on events are of `instant` or later; above the last where none is.
+
+    Events are in the order of their instants, unless a clock was set: then it is one of the numbers that part them.
+    """
+    first, last = connection.execute(select(func.min(events.c.sequence), func.max(events.c.sequence))).one()
+    if first is None:
+        return 1
+    low, high = first, last + 1
+    while low < high:  # there is no index by time, and needs none: twenty looks by number find it among a million
+        middle = (low + high) // 2
+        at_middle = select(events.c.created_at).where(events.c.sequence >= middle).order_by(events.c.sequence).limit(1)
+        if connection.execute(at_middle).scalar_one() < instant:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
 
 
 class Events(Section):

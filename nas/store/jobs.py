@@ -170,10 +170,15 @@ class Jobs(Section):
 
     def job_counts(self) -> dict[JobState, int]:
         """Return how many jobs are in each state."""
-        statement = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
         with self._database.read() as connection:
-            found = {row.state: row.jobs for row in connection.execute(statement)}
-        return {state: found.get(state, 0) for state in JobState}
+            return jobs_by_state(connection)
+
+
+def jobs_by_state(connection: Connection) -> dict[JobState, int]:
+    """Return how many jobs are in each state."""
+    statement = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
+    found = {row.state: row.jobs for row in connection.execute(statement)}
+    return {state: found.get(state, 0) for state in JobState}
 
 
 def _claim(connection: Connection, candidates: Select[Any], worker: str, lease_s: float) -> JobRecord | None:

@@ -11,6 +11,7 @@ from nas.store.database import Database
 from nas.store.datasets import Datasets
 from nas.store.devices import Devices
 from nas.store.events import Events
+from nas.store.figures import Figures
 from nas.store.files import Files
 from nas.store.job_control import JobControl
 from nas.store.jobs import Jobs
@@ -21,7 +22,19 @@ from nas.store.trials import Trials
 
 
 class Store(
-    Jobs, JobControl, Trials, Retrainings, Events, Devices, Datasets, SearchSpaces, Artifacts, Files, Keys, Audit
+    Jobs,
+    JobControl,
+    Trials,
+    Retrainings,
+    Events,
+    Devices,
+    Datasets,
+    SearchSpaces,
+    Artifacts,
+    Files,
+    Keys,
+    Audit,
+    Figures,
 ):
     """The service's memory on SQLite or PostgreSQL; the same behaviour on both.
 

@@ -181,21 +181,26 @@ class Trials(Section):
 
     def counts(self, job_id: str) -> TrialCounts:
         """Return how many trials of the job are in which state."""
-        statement = (
-            select(trials.c.state, trials.c.skip_reason, func.count())
-            .where(trials.c.job_id == job_id)
-            .group_by(trials.c.state, trials.c.skip_reason)
-        )
         with self._database.read() as connection:
-            found = {(state, reason): count for state, reason, count in connection.execute(statement)}
-        return TrialCounts(
-            running=found.get((TrialState.RUNNING, None), 0),
-            complete=found.get((TrialState.COMPLETE, None), 0),
-            stopped=found.get((TrialState.STOPPED, None), 0),
-            failed=found.get((TrialState.FAILED, None), 0),
-            duplicate=found.get((TrialState.SKIPPED, SkipReason.DUPLICATE), 0),
-            over_limit=found.get((TrialState.SKIPPED, SkipReason.OVER_LIMIT), 0),
-        )
+            return trial_counts(connection, job_id)
+
+
+def trial_counts(connection: Connection, job_id: str | None = None) -> TrialCounts:
+    """Return how many trials are in which state, of one job or of all; an index alone is read."""
+    statement = select(trials.c.state, trials.c.skip_reason, func.count()).group_by(
+        trials.c.state, trials.c.skip_reason
+    )
+    if job_id is not None:
+        statement = statement.where(trials.c.job_id == job_id)
+    found = {(state, reason): count for state, reason, count in connection.execute(statement)}
+    return TrialCounts(
+        running=found.get((TrialState.RUNNING, None), 0),
+        complete=found.get((TrialState.COMPLETE, None), 0),
+        stopped=found.get((TrialState.STOPPED, None), 0),
+        failed=found.get((TrialState.FAILED, None), 0),
+        duplicate=found.get((TrialState.SKIPPED, SkipReason.DUPLICATE), 0),
+        over_limit=found.get((TrialState.SKIPPED, SkipReason.OVER_LIMIT), 0),
+    )
 
 
 def fail_running_trials(connection: Connection, job_id: str, error: str) -> None:

@@ -1,6 +1,7 @@
 """The contract of the store, on SQLite and on PostgreSQL (the `store` fixture gives each in turn)."""
 
 from control_contract import ControlContract
+from figures_contract import FiguresContract
 from keys_contract import AccessContract
 from store_contract import StoreContract
 
@@ -14,4 +15,8 @@ class TestAccess(AccessContract):
 
 
 class TestControl(ControlContract):
+    pass
+
+
+class TestFigures(FiguresContract):
     pass

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 from store_contract import complete, new_trial, running_job
 
-from nas.store.records import TrialState
+from nas.store.records import TrialCounts, TrialState
 from nas.store.store import Store
 from nas.store.tables import events, trials
+from nas.store.trials import trial_counts
 
 TRIALS = 10_000
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -97,15 +100,37 @@ def assert_no_read_of_a_page_goes_through_the_whole_table(store: Store, large_jo
     assert not any("TEMP B-TREE" in line for plan in plans.values() for line in plan)
 
 
+def test_figures_read_an_index_and_the_events_of_the_window(store: Store, large_job_id: str) -> None:
+    with store._database.write() as connection:
+        connection.execute(events.update().values(created_at=LONG_AGO))
+    other = store.add_job("new", {})[0]
+    claimed = store.claim_job_by_id(other.id, "worker-1", 60)
+    assert claimed is not None
+    store.add_trial(other.id, 1, new_trial(0))
+    store.finish_trial(other.id, 1, 0, complete(), None)
+    figures = store.figures(600)
+    assert figures.trials.evaluated + figures.trials.running == TRIALS + 2
+    assert len(figures.evaluations) == 1
+    assert seconds(lambda: store.figures(600)) < 0.1
+
+
 def test_counting_touches_only_an_index_on_sqlite(migrated_sqlite_url: str) -> None:
     store = Store.open(migrated_sqlite_url)
     job = running_job(store)
     plan = plan_of(store, lambda: store.counts(job.id))
     assert len(plan) == 1
     assert "USING COVERING INDEX ix_trials_job_id_state_skip_reason" in plan[0]
+    plan = plan_of(store, lambda: counted(store))
+    assert plan[0].startswith("SCAN trials USING COVERING INDEX ix_trials_job_id_state_skip_reason")
     claim = plan_of(store, lambda: store.claim_job("worker-2", 60))
     assert not any(line.startswith("SCAN") for line in claim)
     store.close()
+
+
+def counted(store: Store) -> TrialCounts:
+    """Count the trials of all jobs."""
+    with store._database.read() as connection:
+        return trial_counts(connection)
 
 
 def plan_of(store: Store, read: Callable[[], Any]) -> list[str]:
