@@ -84,6 +84,12 @@ BENCH_SERVICE_FLAGS ?=
 bench-service: $(VENV)/.dev ## Measure what one machine holds: submissions, events, large jobs, restarts (keep it idle)
 	$(BIN)/python benchmarks/service.py all $(BENCH_SERVICE_FLAGS)
 
+BENCH_SIZING_FLAGS ?=
+
+.PHONY: bench-sizing
+bench-sizing: $(VENV)/.dev ## Measure bytes on disk and memory of each process, for docs/operations.md (a minute)
+	$(BIN)/python benchmarks/sizing.py $(BENCH_SIZING_FLAGS)
+
 .PHONY: screenshots
 screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'
 	$(BIN)/python -m benchmarks.screenshots --url $(URL)
