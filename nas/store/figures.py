@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, case, exists, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, and_, case, exists, func, not_, or_, select
 
 from nas.errors import InvalidInput
 from nas.store.database import Database, Section
@@ -17,7 +17,7 @@ from nas.store.jobs import jobs_by_state
 from nas.store.leases import is_left
 from nas.store.records import JobState, RetrainingState, TrialCounts, TrialState
 from nas.store.tables import events, jobs, recalled_trials, retrainings, trials
-from nas.store.trials import trial_counts
+from nas.store.trials import INTERRUPTED, trial_counts
 
 LONGEST_WINDOW_S = 86_400.0
 
@@ -54,7 +54,8 @@ class ServiceFigures:
     trials: TrialCounts
     """Of all jobs."""
     evaluations: tuple[EndedEvaluation, ...]
-    """Those that ended within the window; trials that recall another job's score are none."""
+    """Those that ended within the window; trials that recall another job's score are none, nor is what the
+    end of its job broke off."""
 
 
 class Figures(Section):
@@ -135,7 +136,12 @@ def _ended_trials(ended: Subquery, start: datetime) -> Select[Any]:
     return (
         select(trials.c.state, trials.c.duration_s)
         .join(ended, is_trial)
-        .where(trials.c.finished_at >= start, trials.c.state != TrialState.SKIPPED, ~recalled)
+        .where(
+            trials.c.finished_at >= start,
+            trials.c.state != TrialState.SKIPPED,
+            ~recalled,
+            _came_to_its_end(trials.c.error),
+        )
     )
 
 
@@ -144,5 +150,10 @@ def _ended_retrainings(ended: Subquery, start: datetime) -> Select[Any]:
     return (
         select(retrainings.c.state, retrainings.c.duration_s)
         .join(ended, of_trial)
-        .where(retrainings.c.finished_at >= start)
+        .where(retrainings.c.finished_at >= start, _came_to_its_end(retrainings.c.error))
     )
+
+
+def _came_to_its_end(error: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition that no end of the job broke it off, of which neither duration nor failure is its own."""
+    return or_(error.is_(None), not_(error.startswith(INTERRUPTED)))

@@ -11,7 +11,7 @@ from nas.store.events import add_event
 from nas.store.records import JobRecord, JobState, check_job_move
 from nas.store.retrainings import fail_running_retrainings
 from nas.store.tables import jobs
-from nas.store.trials import fail_running_trials
+from nas.store.trials import INTERRUPTED, fail_running_trials
 from nas.store.values import mended_text
 
 
@@ -37,8 +37,8 @@ def end_job(
     """End a job in the caller's transaction; what still runs of it is failed with it."""
     check_job_move(JobState(row.state), state)
     now = Database.now(connection)
-    fail_running_trials(connection, row.id, f"the job ended ({state}) while this trial was running")
-    fail_running_retrainings(connection, row.id, f"the job ended ({state}) while this was running")
+    fail_running_trials(connection, row.id, f"{INTERRUPTED} ({state}) while this trial was running")
+    fail_running_retrainings(connection, row.id, f"{INTERRUPTED} ({state}) while this was running")
     ended = {
         "state": state,
         "reason": mended_text(reason),

@@ -29,6 +29,9 @@ SUMMARY_COLUMNS: tuple[Column[Any], ...] = tuple(
     column for column in trials.c if column.name not in ("job_id", "architecture", "sampler", "training")
 )
 
+INTERRUPTED = "the job ended"
+"""How the error begins of a trial or retraining that its job's end broke off: nothing went wrong with it."""
+
 
 class Trials(Section):
     """Writing trials under a lease, and reading them."""

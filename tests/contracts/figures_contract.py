@@ -113,6 +113,22 @@ class FiguresContract:
         told = EndedEvaluation(RETRAINING, RetrainingState.COMPLETE, duration_s)
         assert store.figures(600).evaluations == (told,)
 
+    def test_what_the_end_of_its_job_broke_off_is_no_evaluation(self, store: Store) -> None:
+        job = running_job(store)
+        store.add_trial(job.id, 1, new_trial(0))
+        store.request_pause(job.id)
+        store.pause_job(job.id, 1)
+        set_back(store)  # all the while nobody trains it
+        store.request_cancel(job.id)
+        assert store.trial(job.id, 0).duration_s >= AGO.total_seconds()
+        finished = job_to_finish(store)
+        store.start_retraining(finished.id, 2, KEY)
+        store.finish_job(finished.id, 2, JobState.SUCCEEDED, "cancelled")
+        assert store.retrainings(finished.id)[0].state is RetrainingState.FAILED
+        set_back(store)
+        assert store.figures(1800).trials.failed == 1
+        assert [told for told in store.figures(1800).evaluations if told.state == "failed"] == []
+
     def test_what_was_deleted_is_told_of_no_more(self, store: Store) -> None:
         job = running_job(store)
         store.add_trial(job.id, 1, new_trial(0))
