@@ -213,6 +213,15 @@ def test_no_variable_of_a_service_is_taken_for_a_setting() -> None:
         assert PODS[name]["enableServiceLinks"] is False
 
 
+def test_pods_may_run_where_the_pod_security_standard_is_restricted() -> None:
+    for name in OURS:
+        assert PODS[name]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert CONTAINERS[name]["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
 def test_pods_run_as_the_images_own_user() -> None:
     uid = re.search(r"useradd .*--uid (\d+)", (FOLDER.parents[1] / "Dockerfile").read_text())
     assert uid
