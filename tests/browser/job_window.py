@@ -69,14 +69,18 @@ class JobWindow:
         return axes
 
     def place_of(self, trace: str, number: int) -> tuple[float, float]:
-        """Where in the window a trial's point is drawn."""
+        """Where in the window a trial's point is drawn, once the chart is laid out."""
         read = """([name, number]) => {
             const chart = document.querySelector(".chart");
+            const trace = chart?.data?.find((t) => t.name === name);
+            if (!trace || !chart._fullLayout) return null;
             const {xaxis, yaxis} = chart._fullLayout;
-            const trace = chart.data.find((t) => t.name === name);
             const i = Array.from(trace.customdata).indexOf(number);
             const box = chart.getBoundingClientRect();
-            return [box.left + xaxis._offset + xaxis.d2p(trace.x[i]), box.top + yaxis._offset + yaxis.d2p(trace.y[i])];
+            const place = [
+                box.left + xaxis._offset + xaxis.d2p(trace.x[i]), box.top + yaxis._offset + yaxis.d2p(trace.y[i])
+            ];
+            return place.every(Number.isFinite) ? place : null;
         }"""
-        x, y = self.page.evaluate(read, [trace, number])
+        x, y = self.page.wait_for_function(read, arg=[trace, number]).json_value()
         return x, y

@@ -160,7 +160,6 @@ def test_the_pointer_over_a_point_shows_its_architecture_and_a_click_its_details
 ) -> None:
     window.open()
     number = next(n for n in range(len(ERRORS)) if n not in front_of(service, recorded))
-    window.page.wait_for_function("document.querySelector('.chart').data")
     window.page.mouse.move(*window.place_of("dominated", number))
     card = window.page.locator(".hover-card")
     trial = trial_of(service, recorded, number)
