@@ -2,8 +2,8 @@
 
 Candidates that learn fast are not those that end best. A score on the way tells the two apart: with each doubling of
 its steps a training is taken to bring half of what the doubling before brought, so that `LONGER` times as many bring
-1/2 + 1/4 + 1/8 of what the second half of this one did. How far that ranks better is measured by
-`benchmarks/quality.py ranking`; a share from 1/2 to 5/4 ranks alike.
+1/2 + 1/4 + 1/8 of what the second half of this one did. Whether that ranks better than the score is measured by
+`benchmarks/quality.py ranking`; docs/quality.md says on what the rule was found.
 """
 
 from __future__ import annotations
