@@ -111,6 +111,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model, short and long")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the trainings")
+    parser.add_argument("--draw", type=int, default=0, help="other numbers draw other architectures")
     given = parser.parse_args()
     if given.what == "full" and given.dataset not in FULL:
         parser.error(f"--dataset {given.dataset} is not trained in full: {', '.join(FULL)} are")
@@ -153,12 +155,14 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
     short: dict[str, list[list[float]]] = {name: [] for name in names}  # by architecture, then seed
     final: dict[str, list[list[float]]] = {name: [] for name in names}
     costs, widths, seconds = [], [], []
-    chosen = stratified(space_of(dataset, subject), subject.workload, given.models, subject.most_parameters)
+    chosen = stratified(
+        space_of(dataset, subject), subject.workload, given.models, subject.most_parameters, draw=given.draw
+    )
     for architecture in track(chosen, "architectures", console=console):
         results, longer = (
             [
                 train(architecture, dataset, each, workload=subject.workload, seed=seed, projects=each is plan)
-                for seed in range(given.seeds)
+                for seed in range(given.first_seed, given.first_seed + given.seeds)
             ]
             for each in (plan, long_plan)
         )
@@ -210,7 +214,8 @@ def say_agreement(
     measured = metric.removeprefix(PROJECTED)
     console.print(f"Kendall's tau to {measured} after {final[0]} steps, with 90 % of bootstraps over the models:")
     rankings = {
-        f"{metric} after {short[0]} steps, seed {seed}": [values[seed] for values in short[1]] for seed in range(seeds)
+        f"{metric} after {short[0]} steps, training {seed + 1}": [values[seed] for values in short[1]]
+        for seed in range(seeds)
     }
     if seeds > 1:
         rankings[f"mean of these {seeds}"] = [statistics.fmean(values) for values in short[1]]
@@ -243,12 +248,12 @@ def one_and_others(scores: list[list[float]], seed: int) -> tuple[list[float], l
     return [values[seed] for values in scores], others
 
 
-def stratified(space: SearchSpace, workload: Workload, count: int, most: float) -> list[Architecture]:
+def stratified(space: SearchSpace, workload: Workload, count: int, most: float, *, draw: int = 0) -> list[Architecture]:
     """Return `count` random architectures, spread over the logarithm of their parameters.
 
     Depths and numbers of kinds of layers are drawn evenly, as the models of a latency plan are.
     """
-    rng = random.Random(0)
+    rng = random.Random(draw)
     found: dict[int, Architecture] = {}
     for _ in range(DRAWS):
         architecture = space.architecture(space.spread(rng, kinds=rng.choice(KINDS)))
