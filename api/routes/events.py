@@ -14,7 +14,9 @@ from starlette.exceptions import HTTPException
 
 from api.followed import Batch
 from api.inputs import refuse_unknown_query
-from api.schemas.problem import documented
+from api.schemas.job import JobSummary
+from api.schemas.problem import Answer, documented
+from api.schemas.trial import TrialNews
 from api.services import Services, ServicesDep
 from nas.errors import InvalidInput, NotFound
 
@@ -23,16 +25,35 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"], dependencies=[Depe
 PING_S = 15.0
 """A stream in which nothing happens says so often that it lives: proxies close one that is silent."""
 
+_EVENT_ID: dict[str, Any] = {"pattern": "^[0-9]{1,18}$"}
+
+
+def _event(kind: str, model: type[Answer]) -> dict[str, Any]:
+    """Return the schema of one event as a reader of the stream sees it: strings, of which the data is JSON."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{model.__name__}"},
+    }
+    return {
+        "type": "object",
+        "required": ["id", "event", "data"],
+        "properties": {"id": {"type": "string"} | _EVENT_ID, "event": {"const": kind}, "data": data},
+    }
+
+
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`job` events carry a JobSummary, `trial` events a TrialNews, each as it is when it is "
         "sent: of several past events about one trial only the newest is sent. The stream ends with the job.",
-        "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/TrialNews"}}},
+        # The keyword is OpenAPI 3.2's; FastAPI writes it into its 3.1 for streams of its own too
+        "content": {
+            "text/event-stream": {"itemSchema": {"oneOf": [_event("job", JobSummary), _event("trial", TrialNews)]}}
+        },
     },
     204: {"description": "The job has ended and there is nothing after the event that you name."},
 }
 
-_EVENT_ID: dict[str, Any] = {"pattern": "^[0-9]{1,18}$"}
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the second is nginx's word for the first
 
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from api_examples import RecordingWorker, job_document
 from api_service import Service, serving
+from jsonschema_rs import Draft202012Validator
 
 from nas.store.records import JobState
 
@@ -97,6 +98,24 @@ def test_a_trial_event_carries_the_trial_the_progress_and_the_front(service: Ser
     assert news["progress"]["evaluated"] == 1
     assert news["front"] == [0]
     assert news["knee"] == 0
+
+
+def test_every_event_is_what_the_description_of_the_service_says(service: Service) -> None:
+    path, worker = new_job(service)
+    worker.complete(0.5, weights=True)
+    end(worker)
+    events = whole_stream(service, path)
+    assert {event.kind for event in events} == {"job", "trial"}
+    document = service.client.get("/openapi.json").json()
+    answers = document["paths"]["/v1/jobs/{job_id}/events"]["get"]["responses"]
+    schemas = answers["200"]["content"]["text/event-stream"]["itemSchema"]["oneOf"]
+    contents = {
+        schema["properties"]["event"]["const"]: schema["properties"]["data"]["contentSchema"] for schema in schemas
+    }
+    for event in events:
+        validator = Draft202012Validator(contents[event.kind] | {"components": document["components"]})
+        assert not [str(error) for error in validator.iter_errors(event.data)]
+        assert not validator.is_valid({**event.data, "more": 1})
 
 
 def test_what_happens_is_heard_as_it_happens(service: Service) -> None:
