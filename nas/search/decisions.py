@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from nas.space import Decision
+from nas.space.options import Value
 from nas.space.walk import Chooser
 
 
 def distribution_of(decision: Decision) -> BaseDistribution:
     """Return Optuna's distribution of a decision: numbers keep their order, as positions in the list."""
-    if len(decision.options) > 1 and all(isinstance(option, int) for option in decision.options):
-        return IntDistribution(0, len(decision.options) - 1)
-    return CategoricalDistribution(decision.options)
+    return _distribution(decision.options, tuple(map(type, decision.options)))
+
+
+@lru_cache(maxsize=4096)
+def _distribution(options: tuple[Value, ...], kinds: tuple[type, ...]) -> BaseDistribution:
+    """The same object for equal options, which Optuna copies once for a trial; `kinds` tells 1 from 1.0 and True."""
+    if len(options) > 1 and all(issubclass(kind, int) for kind in kinds):
+        return IntDistribution(0, len(options) - 1)
+    return CategoricalDistribution(options)
 
 
 def suggest(trial: optuna.Trial, decision: Decision) -> int:
