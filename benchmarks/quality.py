@@ -9,13 +9,13 @@
     python benchmarks/quality.py full --dataset cmudict                # ten CPU minutes of training, beside a baseline
 
 `ranking` trains architectures spread evenly over the logarithm of their parameters, once as a job does and once eight
-times as long; Kendall's tau says how well the first ranks as the second, by the metric itself and by it projected.
-Beside it stands the same figure for ranking by parameters and by width alone, which any training has to beat to be
-worth its seconds. `rates` trains models that differ in width alone at five base learning rates. `loop` compares the
-steps a second of a training with those of the bare sum of its parts, step by step. `promotion` trains three cohorts up
-all rungs, then replays what promotion would have stopped, in many orders of proposal. `full` trains one architecture of
-the bundled space for ten CPU minutes at most, scores it on test once, and trains the baseline of
-benchmarks/baselines.py on the same data. One thread; keep the machine idle.
+times as long; Kendall's tau says how well the first ranks as the second. Beside it stands the same figure for ranking
+by parameters and by width alone, which any training has to beat to be worth its seconds. `rates` trains models that
+differ in width alone at five base learning rates. `loop` compares the steps a second of a training with those of the
+bare sum of its parts, step by step. `promotion` trains three cohorts up all rungs, then replays what promotion would
+have stopped, in many orders of proposal. `full` trains one architecture of the bundled space for ten CPU minutes at
+most, scores it on test once, and trains the baseline of benchmarks/baselines.py on the same data. One thread; keep the
+machine idle.
 """
 
 from __future__ import annotations
@@ -44,14 +44,12 @@ from nas.costs import costs_of
 from nas.models import build_model
 from nas.quality.datasets import Dataset, dataset_names, load_dataset
 from nas.quality.fidelity import agreement, cost_strata
-from nas.quality.metrics import PROJECTED
 from nas.quality.optimizer import optimizer_for
 from nas.quality.plan import TrainingPlan
-from nas.quality.schedule import decay_start
 from nas.quality.score import score_weights
 from nas.quality.task_shapes import FAMILIES, task_shape
 from nas.quality.tasks import TASKS
-from nas.quality.training import CLIP_NORM, Trunk, train
+from nas.quality.training import CLIP_NORM, Trunk, decay_start, train
 from nas.search.front import hypervolume
 from nas.search.objectives import MetricInfo, cost_metrics
 from nas.search.promotion import Cohorts, Ladder
@@ -149,9 +147,8 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
     The short score is that of one training, as in a job; the long one is the mean over the seeds.
     """
     metric, long_plan = dataset.info.metrics[0], plan.model_copy(update={"steps": LONGER * plan.steps})
-    heads = ("parameters", "without embeddings", "width", "layers", "CPU s", metric, "projected", f"{LONGER} × as long")
-    table = Table(*heads)
-    names = list(dict.fromkeys((PROJECTED + metric, metric, "loss")))
+    table = Table("parameters", "without embeddings", "width", "layers", "CPU s", metric, "loss", f"{LONGER} × as long")
+    names = list(dict.fromkeys((metric, "loss")))
     short: dict[str, list[list[float]]] = {name: [] for name in names}  # by architecture, then seed
     final: dict[str, list[list[float]]] = {name: [] for name in names}
     costs, widths, seconds = [], [], []
@@ -161,7 +158,7 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
     for architecture in track(chosen, "architectures", console=console):
         results, longer = (
             [
-                train(architecture, dataset, each, workload=subject.workload, seed=seed, projects=each is plan)
+                train(architecture, dataset, each, workload=subject.workload, seed=seed)
                 for seed in range(given.first_seed, given.first_seed + given.seeds)
             ]
             for each in (plan, long_plan)
@@ -169,7 +166,7 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
         cost, stacks = costs_of(architecture, subject.workload), [stack for _, stack in architecture.stacks]
         for name in names:
             short[name].append([result.metrics[name] for result in results])
-            final[name].append([result.metrics[name.removeprefix(PROJECTED)] for result in longer])
+            final[name].append([result.metrics[name] for result in longer])
         costs.append(cost.parameters_without_embeddings)
         widths.append(sum(stack.hidden_size for stack in stacks))
         seconds.append(max(result.cpu_s for result in results))
@@ -180,7 +177,7 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
             "+".join(str(stack.depth) for stack in stacks),
             f"{statistics.fmean(result.cpu_s for result in results):.1f}",
             " ".join(f"{value:.4f}" for value in short[metric][-1]),
-            " ".join(f"{value:.4f}" for value in short[PROJECTED + metric][-1]),
+            f"{statistics.fmean(short['loss'][-1]):.3f}",
             f"{' '.join(f'{value:.4f}' for value in final[metric][-1])} ({longer[0].cpu_s:.0f} s)",
         )
     console.print(table)
@@ -192,13 +189,13 @@ def ranking(dataset: Dataset, subject: Subject, plan: TrainingPlan, given: argpa
 
 def say_noise(metric: str, *scores: tuple[int, list[list[float]]]) -> None:
     """Print how far scores of one architecture lie apart, and scores of different ones."""
-    for name, (steps, found) in zip((metric, metric.removeprefix(PROJECTED)), scores, strict=True):
+    for steps, found in scores:
         between = statistics.stdev(statistics.fmean(values) for values in found)
         noise = ""
         if len(found[0]) > 1:
             pooled = math.sqrt(statistics.fmean(statistics.variance(values) for values in found))
             noise = f"between seeds {pooled:.4f}, "
-        console.print(f"{name} after {steps} steps, standard deviation: {noise}between architectures {between:.4f}")
+        console.print(f"{metric} after {steps} steps, standard deviation: {noise}between architectures {between:.4f}")
 
 
 def say_agreement(
@@ -211,8 +208,7 @@ def say_agreement(
     """Print how well figures after (steps, figures) rank as those after more steps, beside what costs no training."""
     seeds = len(final[1][0])
     truth = [statistics.fmean(values) for values in final[1]]
-    measured = metric.removeprefix(PROJECTED)
-    console.print(f"Kendall's tau to {measured} after {final[0]} steps, with 90 % of bootstraps over the models:")
+    console.print(f"Kendall's tau to {metric} after {final[0]} steps, with 90 % of bootstraps over the models:")
     rankings = {
         f"{metric} after {short[0]} steps, training {seed + 1}": [values[seed] for values in short[1]]
         for seed in range(seeds)

@@ -22,8 +22,6 @@ from nas.latency.table import LatencyTable
 from nas.models import build_model
 from nas.quality.datasets import load
 from nas.quality.datasets.own.prepared import is_prepared
-from nas.quality.metrics import PROJECTED
-from nas.quality.projection import as_projected
 from nas.quality.score import evaluate
 from nas.sub_blocks import phases
 from nas.workload import Workload
@@ -177,11 +175,8 @@ def _quality_rows(config: Config, model: Any, weights: bytes | None) -> list[Row
         else:
             load_weights(model, weights)
             metrics = evaluate(model, dataset, quality.split, training.workload)
-            metrics |= as_projected(metrics)
     rows = []
     for name, recorded in quality.metrics.items():
-        if quality.label == "proxy" and name.startswith(PROJECTED):
-            continue  # it promises nothing that these weights could keep
         rebuilt = metrics.get(name)
         agrees = None if rebuilt is None else abs(rebuilt - recorded) <= QUALITY_TOLERANCE
         label = f"{quality.label}, {quality.split}"

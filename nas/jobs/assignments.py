@@ -36,5 +36,4 @@ def assignment_of(
         goes_on=rung < ladder.last,
         in_full=in_full,
         evaluator=None if spec.task.evaluator is None else spec.task.evaluator.model_dump(mode="json"),
-        projects=spec.projects or None,
     )

@@ -20,8 +20,6 @@ from nas.latency.measurement import PROTOCOL
 from nas.latency.predict import LatencyPredictor
 from nas.quality.datasets import DatasetInfo
 from nas.quality.evaluators import check_allowed
-from nas.quality.metrics import PROJECTED
-from nas.quality.projection import LEAST_REDUCTION
 from nas.quality.task_shapes import FAMILIES, task_shape
 from nas.search.finish import Finish
 from nas.search.job import JobSpec
@@ -110,8 +108,6 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
         checked(check_allowed, spec.task.evaluator.function, evaluators)
     space = checked(find_space, store, spec.search_space)
     info = checked(prepared_info, store, spec.task.dataset)
-    if info is not None and spec.projects:
-        checked(_check_projection, spec)
     if info is not None:
         checked(_check_metric, spec, info)
         shape = checked(task_shape, info, spec.workload)
@@ -134,7 +130,7 @@ def resolve(store: Store, spec: JobSpec, evaluators: Collection[str] = ()) -> di
                     "name": info.name,
                     "version": info.version,
                     "sha256": info.sha256,
-                    "metrics": list(metrics_of(spec, info)),
+                    "metrics": list(info.metrics),
                     "pinned": pin(store, spec.task.dataset),
                 },
                 "task_shape": asdict(shape),
@@ -213,27 +209,9 @@ def _named(table: LatencyTableRecord) -> str:
 
 def _check_metric(spec: JobSpec, info: DatasetInfo) -> None:
     evaluator = spec.task.evaluator
-    known, next_step = metrics_of(spec, info), f"name a metric of {info.name}, or `{PROJECTED}` and one of them"
-    if evaluator is not None:
-        known, next_step = tuple(evaluator.metrics), f"name a metric of {evaluator.function}"
+    known, owner = (info.metrics, info.name) if evaluator is None else (tuple(evaluator.metrics), evaluator.function)
     if spec.task.metric not in known:
-        raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(known), next_step)
-
-
-def metrics_of(spec: JobSpec, info: DatasetInfo) -> tuple[str, ...]:
-    """Return what a job's trainings are scored by: the dataset's metrics, and each projected where it asks for such."""
-    return info.metrics + (tuple(PROJECTED + name for name in info.metrics) if spec.projects else ())
-
-
-def _check_projection(spec: JobSpec) -> None:
-    """Refuse a ladder on whose rungs nothing can be projected."""
-    if spec.promotion is not None and spec.promotion.reduction < LEAST_REDUCTION:
-        raise InvalidInput.of(
-            "promotion.reduction",
-            spec.promotion.reduction,
-            f"at least {LEAST_REDUCTION:g} in a job that names a projected metric",
-            "raise it, or name the metric itself",
-        )
+        raise InvalidInput.of("task.metric", spec.task.metric, ", ".join(known), f"name a metric of {owner}")
 
 
 def _check_family(space: SearchSpace, info: DatasetInfo) -> None:
@@ -344,9 +322,8 @@ def reference_of(context: JobContext, info: DatasetInfo, bounds: Bounds | None =
         elif evaluator is not None and objective.name in evaluator.metrics:
             declared = evaluator.metrics[objective.name]
             ideal[objective.name], point[objective.name] = declared.best, declared.worst
-        elif (measured := objective.name.removeprefix(PROJECTED)) in info.chance:
-            # A model that ignores its input has nothing to come
-            ideal[objective.name], point[objective.name] = 0.0, info.chance[measured]
+        elif objective.name in info.chance:
+            ideal[objective.name], point[objective.name] = 0.0, info.chance[objective.name]
         else:
             raise PocketformerError(f"the objective {objective.name} has no reference point")
     return {"point": point, "ideal": ideal}

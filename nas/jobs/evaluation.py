@@ -22,7 +22,6 @@ from nas.quality.datasets import Reference, load
 from nas.quality.evaluators import Candidate, EvaluatorSpec, evaluator_version, score
 from nas.quality.head_confidence import head_confidence
 from nas.quality.plan import TrainingPlan
-from nas.quality.projection import as_projected
 from nas.search.evaluation import Evaluation
 from nas.workload import Workload
 
@@ -56,13 +55,6 @@ class Assignment:
     """Whether this is no search any more: the confidence of the heads is told, and the test split is scored at last."""
     evaluator: dict[str, Any] | None = None
     """The job's own one, as its document says; the worker has made sure that it is allowed."""
-    projects: bool | None = None
-    """True where the job asks for projected metrics."""
-
-    @property
-    def ends_in_full(self) -> bool:
-        """Whether this is the end of a training in full, behind which nothing more is to come."""
-        return self.in_full and not self.goes_on
 
 
 def evaluate(assignment: Assignment) -> Evaluation:
@@ -94,7 +86,6 @@ def evaluate(assignment: Assignment) -> Evaluation:
             seed=assignment.seed,
             first_rung=assignment.first_rung,
             checkpoint=checkpoint,
-            projects=bool(assignment.projects) and not assignment.ends_in_full,
         )
         scored, started_cpu_s = _scorer(assignment), time.process_time()
         metrics = scored(candidate)
@@ -102,7 +93,7 @@ def evaluate(assignment: Assignment) -> Evaluation:
         confidence, test_metrics = None, None
         if assignment.in_full:
             confidence = head_confidence(architecture, dataset, workload, assignment.seed)
-            if assignment.ends_in_full:
+            if not assignment.goes_on:
                 test_metrics = scored(candidate.on_test(dataset))
         if not assignment.goes_on:
             checkpoint.unlink(missing_ok=True)
@@ -112,7 +103,7 @@ def evaluate(assignment: Assignment) -> Evaluation:
         return Evaluation(None, version or None, None, _reason_of(error), duration_s)
     result = candidate.trained  # an evaluator of the job's own may train in another way, or not at all
     training: dict[str, Any] = {
-        "label": "trained" if assignment.ends_in_full else "proxy",
+        "label": "trained" if assignment.in_full and not assignment.goes_on else "proxy",
         "software": software(),
         "hardware": None if result is None else result.hardware,
         **version,
@@ -141,8 +132,6 @@ def _reason_of(error: BaseException) -> str:
 def _scorer(assignment: Assignment) -> Callable[[Candidate], dict[str, float]]:
     """Return what scores a candidate: the job's own evaluator, or else the training, by the dataset's metrics."""
     if assignment.evaluator is None:
-        if assignment.projects and assignment.ends_in_full:
-            return lambda candidate: candidate.train().metrics | as_projected(candidate.train().metrics)
         return lambda candidate: candidate.train().metrics
     spec = validate(EvaluatorSpec, assignment.evaluator)
     return lambda candidate: score(spec, candidate)

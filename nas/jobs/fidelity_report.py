@@ -23,8 +23,6 @@ from nas.jobs.seed_noise import SeedNoise, score_after, seed_noise
 from nas.jobs.trained import TESTED, TRAINED, in_full, qualities
 from nas.jobs.view import View, view_of
 from nas.quality.fidelity import agreement, cost_strata
-from nas.quality.projection import half_of
-from nas.quality.schedule import decay_start
 from nas.search.front import front_rows, hypervolume
 from nas.search.job import JobSpec
 from nas.search.objectives import MetricInfo
@@ -182,9 +180,7 @@ class _Report:
         if not self._spec.ladder.last:
             return None
         scored = sum(t.state in (TrialState.COMPLETE, TrialState.STOPPED) for t in self._view.trials)
-        full = self._spec.ladder.steps[-1]
-        half = half_of(full) if self._spec.projects else 0
-        taken, without = self._steps_taken, scored * (full + (half - decay_start(half) if half else 0))
+        taken, without = self._steps_taken, scored * self._spec.ladder.steps[-1]
         return {"steps_taken": taken, "steps_without": without, "saved": 1 - taken / without if without else 0.0}
 
     def _finish(self) -> dict[str, Any] | None:

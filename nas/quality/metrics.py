@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from nas.errors import InvalidInput
@@ -21,10 +21,7 @@ class Metric:
     """What a person reads at an axis or in a table's head."""
 
 
-PROJECTED = "projected_"
-"""Stands before the name of a metric that is what a model would score after a longer training."""
-
-_MEASURED = {
+METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("error_rate", "minimize", worst=1.0, unit="", label="error rate"),
@@ -36,11 +33,6 @@ _MEASURED = {
         # Twice what guessing evenly among 22,000 tokens costs
         Metric("loss", "minimize", worst=20.0, unit="nats", label="cross-entropy"),
     )
-}
-
-METRICS: dict[str, Metric] = _MEASURED | {
-    PROJECTED + name: replace(metric, name=PROJECTED + name, label=f"projected {metric.label}")
-    for name, metric in _MEASURED.items()
 }
 
 

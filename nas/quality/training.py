@@ -31,8 +31,6 @@ from nas.quality.datasets import Dataset
 from nas.quality.hardware import Hardware, beside
 from nas.quality.optimizer import optimizer_for
 from nas.quality.plan import TrainingPlan
-from nas.quality.projection import as_projected, half_of, projected
-from nas.quality.schedule import decay_start, schedule, warm_up_steps
 from nas.quality.score import evaluate
 from nas.quality.task_shapes import FAMILIES, task_shape
 from nas.quality.tasks import TASKS
@@ -41,6 +39,8 @@ from nas.workload import Workload
 
 log = logging.getLogger(__name__)
 
+WARM_UP, DECAY = 0.1, 0.4
+"""Shares of the steps; the rest between them is at the full rate. The warm-up is that of the first rung."""
 CLIP_NORM = 1.0
 HISTORY_POINTS = 50
 CHECKPOINT_S = 30.0
@@ -76,18 +76,14 @@ def train(
     workload: Workload,
     seed: int,
     on_step: Callable[[int, int], None] | None = None,
-    projects: bool = False,
 ) -> TrainingResult:
     """Train a model of this architecture at the workload's lengths and score it on the validation split.
-
-    With `projects` every score is projected, too: see `nas.quality.projection`.
 
     With one thread, the same arguments give the same result to the last bit. `on_step(step, steps)` is called after
     every step. Raises `TrainingDiverged` at the first loss that is not finite, `InvalidInput` for an architecture
     that does not do the dataset's task.
     """
-    trunk = Trunk(architecture, dataset, plan, workload=workload, seed=seed, projects=projects)
-    return trunk.score_at(plan.steps, on_step)
+    return Trunk(architecture, dataset, plan, workload=workload, seed=seed).score_at(plan.steps, on_step)
 
 
 class Trunk:
@@ -97,7 +93,7 @@ class Trunk:
     `CHECKPOINT_S` and where a score branches off. Whether it does changes no bit of any score.
     """
 
-    def __init__(  # noqa: PLR0913  (each changes what is trained, or how often it is scored)
+    def __init__(
         self,
         architecture: Architecture,
         dataset: Dataset,
@@ -108,13 +104,11 @@ class Trunk:
         first_rung: int | None = None,
         checkpoint: Path | None = None,
         for_steps: int | None = None,
-        projects: bool = False,
     ) -> None:
         """`first_rung` are the steps of the first score that any candidate gets: the warm-up is a share of them.
 
         `for_steps` are those of the score that is wanted: a checkpoint beyond it, of a job that went further, is left
-        out. With `projects` every score is projected, too, see `nas.quality.projection`; that trains a fifth longer and
-        changes no bit of the others. Raises `InvalidInput` for an architecture that does not do the dataset's task.
+        out. Raises `InvalidInput` for an architecture that does not do the dataset's task.
         """
         self._task = TASKS[dataset.info.task]
         check_fits(architecture, dataset, workload)
@@ -122,7 +116,6 @@ class Trunk:
         self._workload, self._seed, self._checkpoint = workload, seed, checkpoint
         self._first_rung = plan.steps if first_rung is None else first_rung
         self._for_steps = plan.steps if for_steps is None else for_steps
-        self._projects = projects
         self._hardware = Hardware.here()
         self._begin()
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
@@ -136,8 +129,6 @@ class Trunk:
         self._model = build_model(self._architecture, seed=self._seed).train().to(self._hardware.device)
         self._optimizer = optimizer_for(self._model, self._plan.learning_rate)
         self._losses: list[float] = []
-        self._halves: dict[int, dict[str, float]] = {}
-        """By steps, the scores on the way that others are projected from."""
 
     @property
     def step(self) -> int:
@@ -150,46 +141,13 @@ class Trunk:
         Raises `ValueError` if the trunk is beyond that point already, and as `train`.
         """
         started_s, started_cpu_s = time.perf_counter(), time.process_time()
-        before, half = self.step, half_of(steps)
-        if before > decay_start(steps):
-            raise ValueError(
-                f"the trunk is at step {before}, a schedule of {steps} steps decays from {decay_start(steps)} on"
-            )
-        taken, projects = steps - before, self._projects and half < steps
-        if projects and half not in self._halves:
-            self._train_to(decay_start(half), steps, on_step)
-            self._halves[half] = self._branch(half, None)[2]
-            taken += half - decay_start(half)
-        self._train_to(decay_start(steps), steps, on_step)
-        model, losses, metrics = self._branch(steps, on_step)
-        if self._projects:
-            metrics |= projected(self._halves[half], metrics) if projects else as_projected(metrics)
-        return TrainingResult(
-            metrics=metrics,
-            history=history_of(losses),
-            steps=steps,
-            steps_taken=taken,
-            duration_s=time.perf_counter() - started_s,
-            cpu_s=time.process_time() - started_cpu_s,
-            state={name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()},
-            hardware=self._hardware.name,
-        )
-
-    def _train_to(self, start: int, steps: int, on_step: Callable[[int, int], None] | None) -> None:
-        """Train the trunk on to step `start`; raise `ValueError` if it is beyond it."""
-        before = self.step
+        before, start = self.step, decay_start(steps)
         if before > start:
-            raise ValueError(f"the trunk is at step {before}, the score that is to be projected from at {start}")
+            raise ValueError(f"the trunk is at step {before}, a schedule of {steps} steps decays from {start} on")
         with self._hardware.deterministic():
             self._run(self._model, self._optimizer, self._losses, start, steps, on_step, keep=True)
-        if self._checkpoint is not None and self.step > before:
-            self._save(self._checkpoint)
-
-    def _branch(
-        self, steps: int, on_step: Callable[[int, int], None] | None
-    ) -> tuple[Model, list[float], dict[str, float]]:
-        """Take the decay of a schedule of so many steps from the trunk's end; return the model, losses and scores."""
-        with self._hardware.deterministic():
+            if self._checkpoint is not None and self.step > before:
+                self._save(self._checkpoint)
             # The trunk stays as it is for a later score; what is scored last needs no copy, but nobody knows which is
             model = copy.deepcopy(self._model)
             optimizer = optimizer_for(model, self._plan.learning_rate)
@@ -199,7 +157,16 @@ class Trunk:
             metrics = evaluate(model, self._dataset, "validation", self._workload)
         if not math.isfinite(metrics["loss"]):
             raise TrainingDiverged(f"the validation loss is {metrics['loss']} after {steps} steps")
-        return model, losses, metrics
+        return TrainingResult(
+            metrics=metrics,
+            history=history_of(losses),
+            steps=steps,
+            steps_taken=steps - before,
+            duration_s=time.perf_counter() - started_s,
+            cpu_s=time.process_time() - started_cpu_s,
+            state={name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()},
+            hardware=self._hardware.name,
+        )
 
     def _run(
         self,
@@ -255,7 +222,7 @@ class Trunk:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                save_file(tensors, part, metadata={"identity": self._identity, "halves": json.dumps(self._halves)})
+                save_file(tensors, part, metadata={"identity": self._identity})
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
@@ -267,16 +234,11 @@ class Trunk:
         """Go on from a checkpoint; one that can't be read, or is of another training, is left out, and said so."""
         try:
             with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("identity") != self._identity:
+                if (file.metadata() or {}).get("identity") != self._identity:
                     raise ValueError("it is of another training")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
             if len(tensors["losses"]) > decay_start(self._for_steps):
                 raise ValueError(f"it is beyond a score after {self._for_steps} steps")
-            halves = {int(steps): scores for steps, scores in json.loads(metadata.get("halves", "{}")).items()}
-            half = half_of(self._for_steps)
-            if self._projects and half not in halves and len(tensors["losses"]) > decay_start(half):
-                raise ValueError(f"it is beyond a score after {half} steps, from which another is projected")
             self._model.load_state_dict(_part_of(tensors, "model/"))
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in _part_of(tensors, "optimizer/").items():
@@ -284,7 +246,7 @@ class Trunk:
                 state.setdefault(int(index), {})[field] = tensor
             groups = self._optimizer.state_dict()["param_groups"]
             self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-            self._losses, self._halves = tensors["losses"].tolist(), halves
+            self._losses = tensors["losses"].tolist()
         except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
             log.warning("the checkpoint %s is not used: %s", path, error)
             self._begin()
@@ -313,6 +275,22 @@ def history_of(losses: list[float]) -> tuple[tuple[int, float], ...]:
     return tuple(
         (end, sum(losses[start:end]) / (end - start)) for start, end in zip([0, *ends[:-1]], ends, strict=True)
     )
+
+
+def decay_start(steps: int) -> int:
+    """Return the step, from 0, at which the decay of a schedule of so many steps begins."""
+    return steps - max(1, round(steps * DECAY))
+
+
+def warm_up_steps(first_rung: int) -> int:
+    """Return the steps of the warm-up."""
+    return max(1, round(first_rung * WARM_UP))
+
+
+def schedule(step: int, steps: int, first_rung: int | None = None) -> float:
+    """Return the share of the full learning rate at a step: linear warm-up, stable, linear decay (WSD)."""
+    decay = steps - decay_start(steps)
+    return min(1.0, (step + 1) / warm_up_steps(first_rung or steps), (steps - step) / decay)
 
 
 def _part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from nas.documents import StrictModel, validate
 from nas.errors import InvalidInput
 from nas.quality.datasets.own.document import OwnData
 from nas.quality.evaluators import EvaluatorSpec
-from nas.quality.metrics import PROJECTED
 from nas.quality.plan import TrainingPlan
 from nas.search.finish import LONGER, Finish
 from nas.search.plateau import PlateauRule
@@ -103,12 +102,6 @@ class JobSpec(StrictModel):
         if len(set(value)) != len(value):
             raise InvalidInput.of("", list(value), "entries that differ from each other", "remove the repeated one")
         return value
-
-    @property
-    def projects(self) -> bool:
-        """Whether the job asks for metrics as they would be after a longer training: one of its texts names such."""
-        texts = (self.task.metric, *self.objectives, *self.constraints)
-        return self.task.evaluator is None and any(text.lstrip().startswith(PROJECTED) for text in texts)
 
     @property
     def ladder(self) -> Ladder:

@@ -25,7 +25,7 @@ from nas.jobs.dask.executor import DaskExecutor
 from nas.jobs.dask.on_worker import Ran
 from nas.jobs.evaluation import evaluate
 from nas.jobs.worker import Worker
-from nas.quality.schedule import decay_start
+from nas.quality.training import decay_start
 from nas.search.promotion import Ladder
 from nas.store.records import JobState
 from tests.integration.test_worker import record

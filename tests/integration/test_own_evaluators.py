@@ -22,7 +22,7 @@ from nas.jobs.catalogue import finish, submit
 from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.report import describe_job, front_of
 from nas.jobs.worker import Worker
-from nas.quality.schedule import decay_start
+from nas.quality.training import decay_start
 from nas.store.records import JobState, TrialState
 
 FUNCTION = "own_scoring:evaluate"

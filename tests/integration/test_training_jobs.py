@@ -18,7 +18,7 @@ from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.report import describe_job, describe_trial, front_of
 from nas.jobs.view import view_of
 from nas.jobs.worker import Worker
-from nas.quality.schedule import decay_start
+from nas.quality.training import decay_start
 from nas.store.records import JobState, TrialState
 from tests.unit.small_spaces import small_space
 

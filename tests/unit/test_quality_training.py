@@ -19,8 +19,7 @@ from nas.quality import training
 from nas.quality.datasets import load_dataset
 from nas.quality.optimizer import optimizer_for
 from nas.quality.plan import TrainingPlan
-from nas.quality.schedule import DECAY, WARM_UP, decay_start, schedule
-from nas.quality.training import Trunk, train
+from nas.quality.training import Trunk, decay_start, schedule, train
 from nas.space import SearchSpace
 from nas.workload import Workload
 
@@ -191,7 +190,7 @@ def test_the_schedule_warms_up_holds_and_decays_and_no_step_is_idle(steps):
     assert factors[:peak] == sorted(factors[:peak])
     assert factors[peak:] == sorted(factors[peak:], reverse=True)
     if steps >= 200:
-        assert factors.count(1.0) / steps == pytest.approx(1 - WARM_UP - DECAY, abs=0.02)
+        assert factors.count(1.0) / steps == pytest.approx(1 - training.WARM_UP - training.DECAY, abs=0.02)
         assert factors[-1] < 0.02
 
 

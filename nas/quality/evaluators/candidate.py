@@ -31,8 +31,6 @@ class Candidate:
     """Steps of the first score that any candidate of the job gets; None without promotion."""
     checkpoint: Path | None = None
     """Where the training goes on from, and leaves how far it is."""
-    projects: bool = False
-    """Whether the metrics of `train` are projected, too; never for an evaluator of one's own."""
     split: SplitName = "validation"
     """What the score stands on; `test` only once the search is over, when what it found was trained in full."""
     trained: TrainingResult | None = field(default=None, init=False)
@@ -71,7 +69,6 @@ class Candidate:
                 first_rung=self.first_rung,
                 checkpoint=self.checkpoint,
                 for_steps=self.plan.steps,
-                projects=self.projects,
             )
             self.trained = self._scored(trunk.score_at(self.plan.steps, on_step))
         return self.trained
