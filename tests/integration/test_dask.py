@@ -10,6 +10,7 @@ import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+import dask
 import pytest
 from api_examples import job_document
 from dask_processes import DaskProcesses, dask_processes, trainings
@@ -143,6 +144,14 @@ def test_an_evaluation_runs_where_its_resources_are(labelled):
     with DaskCluster(labelled.address, resources={"phone": 1}, parallel=2) as cluster:
         executor = cluster.executor()
         assert [executor.submit(os.getenv, "LABEL").result(30) for _ in range(3)] == ["phone"] * 3
+
+
+def test_the_workers_are_seen_while_the_client_looks_after_its_connection(labelled):
+    """Dask's client does so all the time, and holds no worker in its hands then."""
+    often = dask.config.set({"distributed.client.scheduler-info-interval": "1ms"})
+    with often, DaskCluster(labelled.address, resources={"phone": 1}) as cluster:
+        seen = [len(cluster._workers()) for _ in range(200)]
+    assert seen == [2] * 200
 
 
 def test_resources_that_no_worker_has_are_refused_at_the_start_and_those_there_are_named(labelled, monkeypatch):

@@ -139,7 +139,8 @@ class DaskCluster:
         while not (threads := self._threads()):
             if time.monotonic() > end:
                 if self._workers():
-                    allowed, next_step = self._offered(), "start workers with `dask worker … --resources`"
+                    allowed = f"what a worker of {self.address} has (they have: {self._offered()})"
+                    next_step = "start workers with `dask worker … --resources`"
                     raise InvalidInput.of("dask-resources", _written(self._resources), allowed, next_step)
                 raise ClusterUnavailable(
                     f"the Dask cluster at {self.address} has no worker: start some "
@@ -149,8 +150,16 @@ class DaskCluster:
         return threads
 
     def _workers(self) -> dict[str, dict[str, Any]]:
-        workers: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
-        return workers
+        """Return every worker by address; none while the scheduler is lost.
+
+        Not `scheduler_info()`: it returns what the client itself asks for meanwhile, which is the same without workers.
+        """
+        scheduler = self._client.scheduler
+        try:
+            return {} if scheduler is None else dict(self._client.sync(scheduler.identity)["workers"])
+        except OSError as error:
+            log.debug("the workers of %s could not be asked for: %s", self.address, error)
+            return {}
 
     def _threads(self) -> dict[str, int]:
         found = {}
@@ -162,8 +171,8 @@ class DaskCluster:
         return found
 
     def _offered(self) -> str:
-        offered = {_written(worker.get("resources") or {}) for worker in self._workers().values()}
-        return f"what a worker of {self.address} has (they have: {'; '.join(sorted(offered))})"
+        """Return the resources of the workers there are."""
+        return "; ".join(sorted({_written(worker.get("resources") or {}) for worker in self._workers().values()}))
 
     def _check_software(self, workers: list[str]) -> dict[str, str]:
         """Return the software that every evaluation has to find; raise `PocketformerError` where workers differ."""
@@ -278,7 +287,8 @@ class DaskCluster:
                 self._calls[call] = self._sent(call)
         if self._calls and time.monotonic() - self._told_at > TOLD_EVERY_S and not self._threads():
             wanted = f" with {_written(self._resources)}" if self._resources else ""
-            log.warning("%d evaluations wait for a worker%s: allowed is %s", len(self._calls), wanted, self._offered())
+            there = f"its workers have: {offered}" if (offered := self._offered()) else "it has no worker"
+            log.warning("%d evaluations wait for a worker%s of %s; %s", len(self._calls), wanted, self.address, there)
             self._told_at = time.monotonic()
 
     def _reconnect(self) -> None:
