@@ -1,10 +1,11 @@
-"""What each part of ExecuTorch's recipe is worth: the same graphs exported with and without it, timed in turns.
+"""What each part of the recipes of export is worth: the same graphs exported with and without it, timed in turns.
 
     python benchmarks/recipes.py
+    python benchmarks/recipes.py --runtime onnxruntime --space causal-decoder
 
-Sub-blocks with attention and the whole passes of a model, fp32, one thread. Printed are ratios of medians to the
-recipe as it is, so that a busy machine, which slows all alike, changes them little; ONNX Runtime is beside it.
-"Not exported" is ExecuTorch's own failure: fused attention whose output it takes for another memory layout.
+Sub-blocks with attention and the whole passes of a model, fp32, one thread. Printed are ratios of medians to the first
+column, a recipe as it is, so that a busy machine, which slows all alike, changes them little. "Not exported" is
+ExecuTorch's own failure: fused attention whose output it takes for another memory layout.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,18 @@ from nas.space import SearchSpace
 from nas.sub_blocks.calls import calls, phases
 from nas.workload import Workload
 
-RECIPES: dict[str, frozenset[str]] = {
-    "recipe": executorch.REWRITES,
-    "fused": executorch.REWRITES - {"attention"},
-    "splits": executorch.REWRITES - {"slices"},
-    "linear": executorch.REWRITES - {"linear attention"},
-    "means": executorch.REWRITES - {"means"},
-    "unfolded": executorch.REWRITES - {"fold"},
-    "none of them": frozenset(),
+VARIANTS: dict[str, tuple[str, frozenset[str]]] = {
+    "ExecuTorch": ("executorch", executorch.REWRITES),
+    "fused": ("executorch", executorch.REWRITES - {"attention"}),
+    "splits": ("executorch", executorch.REWRITES - {"slices"}),
+    "linear": ("executorch", executorch.REWRITES - {"linear attention"}),
+    "means": ("executorch", executorch.REWRITES - {"means"}),
+    "unfolded": ("executorch", executorch.REWRITES - {"fold"}),
+    "none of them": ("executorch", frozenset()),
+    "ONNX Runtime": ("onnxruntime", onnxruntime.REWRITES),
+    "as torch has it": ("onnxruntime", onnxruntime.REWRITES - {"attention"}),
 }
+"""By name, the runtime and what its export rewrites."""
 ROUNDS = 25
 LEAST_S = 0.01
 """Of one recipe in one round."""
@@ -46,22 +51,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--space", action="append", choices=("text-encoder", "causal-decoder", "seq2seq"))
     parser.add_argument("--passes", action="store_true", help="whole passes of a small model too: minutes of export")
+    parser.add_argument("--runtime", action="append", choices=("executorch", "onnxruntime"))
     arguments = parser.parse_args()
+    names = [name for name, (made_for, _) in VARIANTS.items() if made_for in (arguments.runtime or [made_for])]
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    columns = [*RECIPES, "ONNX Runtime"]
-    for name in arguments.space or ("text-encoder", "causal-decoder"):
-        print(f"\n{name:32} {'µs':>8} " + " ".join(f"{column:>13}" for column in columns), flush=True)
-        for label, source in chosen(name, whole=arguments.passes).items():
+    for space in arguments.space or ("text-encoder", "causal-decoder"):
+        print(f"\n{space:32} {'µs':>8} " + " ".join(f"{name:>15}" for name in names), flush=True)
+        for label, source in chosen(space, whole=arguments.passes).items():
             with tempfile.TemporaryDirectory(prefix="pocketformer-") as directory:
-                compare(label, source, Path(directory))
+                compare(label, source, names, Path(directory))
 
 
 def chosen(name: str, *, whole: bool) -> dict[str, Source]:
     """Return a call of each type of attention and of a feed-forward network in each phase, and perhaps whole passes."""
     space, rng = SearchSpace.bundled(name), random.Random(0)
-    workload = Workload(input_length=64, output_length=32)
+    workload = Workload(input_length=32 if name == "seq2seq" else 64, output_length=32)
     models = [space.sample(rng) for _ in range(30)]
     result: dict[str, Source] = {}
     for model in models:
@@ -77,23 +83,24 @@ def chosen(name: str, *, whole: bool) -> dict[str, Source]:
     return result
 
 
-def compare(label: str, source: Source, directory: Path) -> None:
+def compare(label: str, source: Source, names: Sequence[str], directory: Path) -> None:
     """Print the ratios of one graph. All are exported before the first is loaded."""
     module, inputs = module_of(source)
     programs: dict[str, Path] = {}
     seconds = 0.0
-    for name, rewrites in RECIPES.items():
-        path = directory / f"{len(programs)}.pte"
+    for name in names:
+        made_for, rewrites = VARIANTS[name]
+        path = directory / f"{len(programs)}{runtime(made_for).suffix}"
         started = time.process_time()
         try:
-            path.write_bytes(executorch.lowered(module, inputs, rewrites))
+            if made_for == "onnxruntime":
+                onnxruntime.write(module, inputs, path, rewrites)
+            else:
+                path.write_bytes(executorch.lowered(module, inputs, rewrites))
         except Exception:  # whatever an exporter raises; it is said in the table
             continue
         seconds = seconds or time.process_time() - started
         programs[name] = path
-    onnx = runtime("onnxruntime")
-    onnx.export(module, inputs, directory / "model.onnx", "fp32")
-    programs["ONNX Runtime"] = directory / "model.onnx"
     arrays = [tensor.numpy() for tensor in inputs]
     sessions = {name: opened(path, arrays) for name, path in programs.items()}
     medians = timed(sessions)
@@ -105,10 +112,9 @@ def compare(label: str, source: Source, directory: Path) -> None:
         )
         assert worst < 1e-3, f"{label}, {name}: off by {worst}"
     cells = [
-        f"{medians[name] / medians['recipe']:13.2f}" if name in medians else f"{'not exported':>13}"
-        for name in [*RECIPES, "ONNX Runtime"]
+        f"{medians[name] / medians[names[0]]:15.2f}" if name in medians else f"{'not exported':>15}" for name in names
     ]
-    print(f"{label:32} {medians['recipe'] * 1e6:8.0f} {' '.join(cells)}   ({seconds:.1f} s to export)", flush=True)
+    print(f"{label:32} {medians[names[0]] * 1e6:8.0f} {' '.join(cells)}   ({seconds:.1f} s to export)", flush=True)
 
 
 def opened(path: Path, arrays: list[Any]) -> Any:

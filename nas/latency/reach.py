@@ -40,15 +40,13 @@ def device_at(
                 transport.clean_up()
 
 
-def known_precision(runtime_name: str, precision: str) -> Precision:
+def known_precision(runtime_name: str, precision: str, field: str = "device.precision") -> Precision:
     """Return the precision; raise `InvalidInput` unless the runtime has it."""
     known = runtime(runtime_name).precisions
     for one in known:
         if one == precision:
             return one
-    raise InvalidInput.of(
-        "device.precision", precision, f"{', '.join(known)} (what {runtime_name} has)", "name one of these"
-    )
+    raise InvalidInput.of(field, precision, f"{', '.join(known)} (what {runtime_name} has)", "name one of these")
 
 
 def check_device(device: Device, transport: Transport) -> Description:

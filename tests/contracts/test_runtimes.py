@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy
+import onnx
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from nas.attention_types import ATTENTION_TYPES
 from nas.errors import InvalidInput
 from nas.latency.graphs import WholePass, export_graphs, module_of
 from nas.latency.reach import known_precision
-from nas.latency.runtimes import RUNTIMES, device_side, runtime
+from nas.latency.runtimes import RUNTIMES, device_side, onnxruntime, runtime
 from nas.models.passes import pass_of
 from nas.sub_blocks.calls import calls, phases
 from nas.sub_blocks.sub_block import SubBlock
@@ -207,6 +208,39 @@ def test_a_recipe_is_a_name_and_differs_by_precision(name, precision):
     assert chosen.recipe(precision)
     assert json.loads(json.dumps(chosen.options(precision))) == chosen.options(precision)
     assert len({chosen.recipe(each) for each in chosen.precisions}) == len(chosen.precisions)
+
+
+def test_int8_programs_of_executorch_hold_their_weights_as_bytes(tmp_path):
+    runtime("executorch").version()
+    module = torch.nn.Sequential(torch.nn.Linear(256, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256)).eval()
+    sizes = {}
+    for precision in ("fp32", "int8-dynamic"):
+        path = tmp_path / f"{precision}.pte"
+        runtime("executorch").export(module, (torch.randn(1, 8, 256),), path, precision)
+        sizes[precision] = path.stat().st_size
+    weights = 2 * 256 * 256
+    assert 4 * weights < sizes["fp32"] < 4 * weights + 20_000
+    assert weights < sizes["int8-dynamic"] < weights + 30_000
+
+
+def test_onnx_graphs_in_int8_multiply_by_the_weights_of_a_shared_layer_in_int8_every_time(tmp_path):
+    layer = torch.nn.Linear(64, 64)
+    shared = torch.nn.Sequential(layer, torch.nn.ReLU(), layer).eval()
+    path = tmp_path / "graph.onnx"
+    runtime("onnxruntime").export(shared, (torch.randn(1, 8, 64),), path, "int8-dynamic")
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    assert (operators.count("MatMulInteger"), operators.count("MatMul")) == (2, 0)
+    assert path.stat().st_size < 64 * 64 + 4000
+
+
+@pytest.mark.parametrize("name", ["attention softmax.step", "attention grouped-query.prefill"])
+def test_onnx_graphs_do_not_look_for_queries_that_see_no_key(name, tmp_path):
+    module, inputs = module_of(sources()[name])
+    looks = {}
+    for rewrites in (onnxruntime.REWRITES, frozenset()):
+        onnxruntime.write(module, inputs, tmp_path / "graph.onnx", rewrites)
+        looks[rewrites] = any(node.op_type == "IsNaN" for node in onnx.load(tmp_path / "graph.onnx").graph.node)
+    assert looks == {onnxruntime.REWRITES: False, frozenset(): True}
 
 
 def test_an_unknown_runtime_is_refused_with_the_known_ones():

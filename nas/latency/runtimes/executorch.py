@@ -1,4 +1,4 @@
-"""ExecuTorch on the CPU through XNNPACK, as on phones: how it is exported is measured in docs/decisions/0008."""
+"""ExecuTorch on the CPU through XNNPACK, as on phones: how it is exported is said in docs/decisions/0008 and 0024."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 class ExecuTorch:
     """Exports to a `.pte` with a static batch and length; what XNNPACK can't do runs on ExecuTorch's own kernels."""
 
-    precisions: tuple[Precision, ...] = ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32", "int8-dynamic")
     suffix = ".pte"
 
-    def recipe(self, precision: Precision) -> str:  # noqa: ARG002
+    def recipe(self, precision: Precision) -> str:
         """Return the recipe: attention written out, splits as slices, means as products, constants folded."""
-        return "xnnpack-explicit-attention-slices-mean-product-linear-folded"
+        recipe = "xnnpack-explicit-attention-slices-mean-product-linear-folded"
+        return recipe + ("" if precision == "fp32" else "-quantize-dynamic")
 
     def options(self, precision: Precision) -> Mapping[str, Any]:  # noqa: ARG002
         """Return nothing: a `.pte` says itself how it runs."""
         return {}
 
-    def tolerance(self, precision: Precision) -> float:  # noqa: ARG002
-        """Return 10⁻³."""
-        return 1e-3
+    def tolerance(self, precision: Precision) -> float:
+        """Return 10⁻³, or 0.25 where whole models of random weights run through int8 in every matrix product."""
+        return 1e-3 if precision == "fp32" else 0.25
 
     def version(self) -> str:
         """Return the version of executorch; raise `InvalidInput` where it is not installed."""
@@ -45,9 +46,9 @@ class ExecuTorch:
                 "device.runtime", "executorch", "an installed one", "pip install 'pocketformer[executorch]'"
             ) from error
 
-    def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:  # noqa: ARG002
+    def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:
         """Write the program."""
-        for logger in ("torchao", "torch.utils._pytree"):
+        for logger in ("torchao", "torchao.kernel.intmm", "torch.utils._pytree"):
             logging.getLogger(logger).addFilter(_is_news)
         with warnings.catch_warnings():
             # Between torch and ExecuTorch; nothing that a caller of ours can do about it
@@ -55,12 +56,12 @@ class ExecuTorch:
             warnings.filterwarnings("ignore", "This API is experimental and subject to change")
             warnings.filterwarnings("ignore", "open_text is deprecated")
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchao|executorch|torch\.")
-            path.write_bytes(lowered(module, inputs, REWRITES))
+            path.write_bytes(lowered(module, inputs, REWRITES, precision))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Return False for what torchao always logs: that it finds no GPU here, and is written for an older torch."""
-    known = ("Failed to load", "is an Enum subclass and is now natively supported")
+    known = ("Failed to load", "Detected no triton", "is an Enum subclass and is now natively supported")
     return not any(words in str(record.msg) for words in known)
 
 
@@ -68,7 +69,9 @@ REWRITES = frozenset({"attention", "slices", "means", "linear attention", "fold"
 """What the recipe rewrites; `benchmarks/recipes.py` leaves some out to see what each is worth."""
 
 
-def lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[str]) -> bytes:
+def lowered(
+    module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[str], precision: Precision = "fp32"
+) -> bytes:
     """Return the program of a module, as a file holds it."""
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -82,6 +85,8 @@ def lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[s
         program = torch.export.export(frozen, inputs, strict=False)
     if "fold" in rewrites:  # masks and rotations, which depend on lengths alone
         program = constant_prop_pass(program)
+    if precision != "fp32":  # after folding, which would make floats of the weights again
+        program = _quantized(program, inputs)
     edge = to_edge_transform_and_lower(
         program,
         partitioner=[XnnpackPartitioner()],
@@ -94,6 +99,30 @@ def lowered(module: nn.Module, inputs: tuple[Tensor, ...], rewrites: frozenset[s
     return bytes(lowered.buffer)
 
 
+def _quantized(program: Any, inputs: tuple[Tensor, ...]) -> Any:
+    """Return an exported program whose linear layers multiply in int8: weights by channel, what comes in by tensor.
+
+    Constants that a rewrite multiplies by stay as they are: only parameters are quantised.
+    """
+    import torch
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    parameters = set(program.graph_signature.parameters)
+
+    def has_weights(node: torch.fx.Node) -> bool:
+        weight = node.args[1] if len(node.args) > 1 else None
+        return isinstance(weight, torch.fx.Node) and weight.target in parameters
+
+    settings = xnnpack_quantizer.get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
+    quantizer = xnnpack_quantizer.XNNPACKQuantizer().set_operator_type(torch.ops.aten.linear.default, settings)
+    quantizer.set_filter_function(has_weights)
+    prepared = prepare_pt2e(program.module(), quantizer)
+    with torch.no_grad():
+        prepared(*inputs)  # the weights are observed
+        return torch.export.export(convert_pt2e(prepared), inputs, strict=False)
+
+
 def _rewriting(rewrites: frozenset[str]) -> Any:
     """Return a context in which functions that XNNPACK doesn't take are called as others that it does.
 
@@ -103,11 +132,13 @@ def _rewriting(rewrites: frozenset[str]) -> Any:
     from torch.nn import functional
     from torch.overrides import TorchFunctionMode
 
+    from nas.latency.runtimes.attention import written_out
+
     class Rewriting(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             if "attention" in rewrites and func is functional.scaled_dot_product_attention:
-                return _attention(*args, **kwargs)
+                return written_out(*args, **kwargs, product=_product)
             if "slices" in rewrites and func in {torch.Tensor.chunk, torch.chunk, torch.Tensor.split, torch.split}:
                 in_chunks = func in {torch.Tensor.chunk, torch.chunk}
                 return _slices(*args, **kwargs, in_chunks=in_chunks)
@@ -137,21 +168,6 @@ def _product(x: Tensor, y: Tensor) -> Tensor:
 
     b, h, n, k = x.shape
     return torch.bmm(x.reshape(b * h, n, k), y.reshape(b * h, k, y.shape[3])).reshape(b, h, n, y.shape[3])
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-    """Return softmax(q kᵀ / √E + mask) v of (B, H, T, E) and (B, H, S, E).
-
-    Masked scores get −10⁹ and not −∞: every query sees a key, so that no row need be looked at for having none.
-    """
-    import torch
-
-    scores = _product(q * q.shape[3] ** -0.5, k.transpose(2, 3))
-    if is_causal:
-        attn_mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        scores = scores + torch.where(attn_mask, 0.0, -1e9)
-    return _product(torch.softmax(scores, dim=-1), v)
 
 
 def _slices(x: Tensor, parts: int | list[int], dim: int = 0, *, in_chunks: bool) -> tuple[Tensor, ...]:
@@ -189,6 +205,11 @@ class Session:
         self._program = portable_lib._load_program(path)
         self._method = self._program.load_method("forward")
         self._method.set_inputs(self._inputs)
+
+    def give(self, inputs: list[Any]) -> None:
+        """Put other inputs of the same shapes in place, over those that it was opened with."""
+        for held, array in zip(self._inputs, inputs, strict=True):
+            held.numpy()[...] = array
 
     def run(self) -> None:
         """Do one inference."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: export by torch's TorchScript exporter (docs/decisions/0003)."""
+"""ONNX Runtime on the CPU: export by torch's TorchScript exporter (docs/decisions/0003 and 0023)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class OnnxRuntime:
     suffix = ".onnx"
 
     def recipe(self, precision: Precision) -> str:
-        """Return the recipe: see docs/decisions/0003 for fp32; int8 adds ONNX Runtime's own dynamic quantisation."""
-        return f"torchscript-opset{OPSET}-no-skip-layer-norm" + ("" if precision == "fp32" else "-quantize-dynamic")
+        """Return the recipe: see docs/decisions/0003 and 0023; int8 adds ONNX Runtime's own dynamic quantisation."""
+        recipe = f"torchscript-opset{OPSET}-explicit-attention-no-skip-layer-norm"
+        return recipe + ("" if precision == "fp32" else "-quantize-dynamic")
 
     def options(self, precision: Precision) -> Mapping[str, Any]:  # noqa: ARG002  (the same for both)
         """Return what a session switches off.
@@ -48,13 +49,14 @@ class OnnxRuntime:
     def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:
         """Write the graph: its inputs are `input`, or `input_0`, … without those that nothing reads."""
         if precision == "fp32":
-            _export(module, inputs, path)
+            write(module, inputs, path)
             return
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         with tempfile.TemporaryDirectory(prefix="pocketformer-") as directory:
             plain = Path(directory) / "plain.onnx"
-            _export(module, inputs, plain)
+            write(module, inputs, plain)
+            _join_copies(plain)
             logging.getLogger().addFilter(_about_pre_processing)
             try:
                 quantize_dynamic(
@@ -64,15 +66,39 @@ class OnnxRuntime:
                 logging.getLogger().removeFilter(_about_pre_processing)
 
 
+def _join_copies(path: Path) -> None:
+    """Have all that read the copy of a weight read the weight itself: a shared layer's is quantised once, for all uses.
+
+    The exporter writes the second use of a weight as that of a copy, which `quantize_dynamic` takes for no constant.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    copies = [node for node in model.graph.node if node.op_type == "Identity" and node.input[0] in weights]
+    original = {node.output[0]: node.input[0] for node in copies}
+    for node in copies:
+        model.graph.node.remove(node)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = original.get(name, name)
+    onnx.save(model, path)
+
+
 def _about_pre_processing(record: logging.LogRecord) -> bool:
     """Return False for the advice to infer shapes first, which nothing here needs: every shape is fixed."""
     return "run pre-processing before quantization" not in record.getMessage()
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
+REWRITES = frozenset({"attention"})
+"""What the recipe rewrites; `benchmarks/recipes.py` leaves it out to see what it is worth."""
+
+
+def write(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, rewrites: frozenset[str] = REWRITES) -> None:
+    """Write a module's graph in fp32."""
     import torch
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _rewriting(rewrites):
         # torch would rather have the other exporter used: thirty times slower for graphs equally fast
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export")
@@ -89,6 +115,25 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path) -> None:
             input_names=[f"input_{index}" for index in range(len(inputs))] if len(inputs) > 1 else ["input"],
             output_names=["output"],
         )
+
+
+def _rewriting(rewrites: frozenset[str]) -> Any:
+    """Return a context in which attention is written out.
+
+    The exporter's own translation scales queries and keys, and looks at every row for one that sees no key.
+    """
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
+
+    from nas.latency.runtimes.attention import written_out
+
+    class Rewriting(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "attention" in rewrites and func is functional.scaled_dot_product_attention:
+                return written_out(*args, **(kwargs or {}))
+            return func(*args, **(kwargs or {}))
+
+    return Rewriting()
 
 
 # What runs on the device ---------------------------------------------------------------------------------------
