@@ -1,40 +1,66 @@
-"""`nas export`: a model as a file that a runtime takes."""
+"""`nas export`: a model as files that a runtime takes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.options import OwnBatchOption, OwnLengthOption, check_file, example, read_file
-from nas.cli.output import note
+from nas.cli.options import JsonOption, OwnBatchOption, OwnLengthOption, OwnOutputOption, check_file, example, read_file
+from nas.cli.output import note, print_json, print_table, table_of
 from nas.cli.score import find_weights, read_config_file, read_subject
+from nas.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nas.export.programs import Program
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("export", epilog=example("nas export knee.yaml --onnx knee.onnx"))(export)
+    examples = (
+        "nas export knee.yaml --onnx knee.onnx",
+        "nas export knee.yaml --executorch knee.pte --precision int8-dynamic",
+    )
+    app.command("export", epilog=example(*examples))(export)
 
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration or an architecture, YAML or JSON.")],
-    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="The ONNX file to write.")],
+    onnx: Annotated[Path | None, typer.Option("--onnx", metavar="FILE", help="Write it for ONNX Runtime.")] = None,
+    executorch: Annotated[
+        Path | None, typer.Option("--executorch", metavar="FILE", help="Write it for ExecuTorch with XNNPACK.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic.")] = "fp32",
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default="fetched from where the configuration says", help="The weights."),
     ] = None,
     input_length: OwnLengthOption = None,
+    output_length: OwnOutputOption = None,
     batch: OwnBatchOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a model as ONNX, of one fixed input shape, the way latency tables are measured.
+    """Write a model for a runtime, the way latency tables are measured, and hold it against torch.
 
-    An architecture alone has no weights: its model is written untrained.
+    An encoder is one file. Of a model that writes there are two: `knee.prefill.onnx` (of an encoder–decoder
+    `knee.encode.onnx`) reads the text, and `knee.step.onnx` writes one token after another. Lengths are fixed;
+    `lengths` says how many tokens of a shorter text are real. An architecture alone has no weights: its model is
+    written untrained.
     """
-    from nas.export.onnx import export_onnx
+    from nas.cli.progress import StepProgress
+    from nas.export.programs import write_programs
+    from nas.latency.reach import known_precision
 
-    architecture, workload = read_subject(file, batch, input_length)
-    check_file("onnx", onnx)
+    wanted = {"onnxruntime": onnx, "executorch": executorch}
+    asked = {name: path for name, path in wanted.items() if path is not None}
+    if not asked:
+        raise InvalidInput.of("onnx", None, "a file to write, with --onnx or --executorch", "say what to write")
+    for name, path in asked.items():
+        check_file("onnx" if name == "onnxruntime" else name, path)
+    known = {name: known_precision(name, precision, "precision") for name in asked}
+    architecture, workload = read_subject(file, batch, input_length, output_length)
     config = read_config_file(file)
     content = None
     if config is not None and (config.weights is not None or weights is not None):
@@ -43,5 +69,48 @@ def export(
         content = read_file(weights)
     else:
         note("No weights: the model is written untrained.")
-    export_onnx(architecture, content, onnx, workload)
-    note(f"Wrote {onnx}: {architecture.id} at {workload.key}.")
+    written: list[Program] = []
+    for name, path in asked.items():
+        with StepProgress() as progress:
+            written += write_programs(
+                architecture,
+                content,
+                path,
+                workload,
+                runtime_name=name,
+                precision=known[name],
+                progress=progress,
+            )
+    note(f"{architecture.id} at {workload.key}, {precision}:")
+    if as_json:
+        print_json({"programs": [_plain(program) for program in written]})
+        return
+    rows = [
+        (
+            str(program.path),
+            f"{program.size_bytes / 1e6:.3f}",
+            f"{program.difference:.1e}",
+            _shortened([f"{name} {kind} {list(shape)}" for name, (kind, shape) in program.inputs.items()]),
+            _shortened(program.outputs),
+        )
+        for program in written
+    ]
+    print_table(table_of(("file", " size [MB]", " off torch by", "inputs", "outputs"), rows))
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Return names a line each, those of a long list left out in the middle."""
+    if len(names) <= 5:
+        return "\n".join(names)
+    return "\n".join([*names[:3], f"… {len(names) - 4} more", names[-1]])
+
+
+def _plain(program: Program) -> dict[str, object]:
+    return {
+        "file": str(program.path),
+        "phase": program.phase,
+        "size_bytes": program.size_bytes,
+        "difference": program.difference,
+        "inputs": [{"name": n, "type": kind, "shape": list(shape)} for n, (kind, shape) in program.inputs.items()],
+        "outputs": list(program.outputs),
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
@@ -53,8 +52,8 @@ class DecoderModel(nn.Module):
         if padding_mask is None:
             last = x[:, -1:]
         else:
-            index = padding_mask.sum(dim=1) - 1  # (B,)
-            last = x[torch.arange(x.shape[0], device=x.device), index].unsqueeze(1)
+            index = padding_mask.sum(dim=1, keepdim=True) - 1  # (B, 1)
+            last = x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[2]))
         return self._answer(last).squeeze(1), tuple(state)
 
     def step(self, tokens: Tensor, position: Tensor, state: State) -> tuple[Tensor, State]:

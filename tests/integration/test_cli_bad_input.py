@@ -267,6 +267,13 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_job_is_submitted(
     assert rows(database) == before
 
 
+def test_an_export_says_what_to_write_and_in_a_precision_that_there_is(architecture: Path, tmp_path: Path) -> None:
+    assert "--executorch" in problems(nas("export", architecture))["onnx"]["allowed"]
+    run = nas("export", architecture, "--onnx", tmp_path / "x.onnx", "--precision", "int4")
+    assert "int8-dynamic" in problems(run)["precision"]["allowed"]
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_a_file_that_cannot_be_written_is_refused_by_its_option(architecture: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere" / "x.onnx"
     assert "No such file" in problems(nas("export", architecture, "--onnx", nowhere))["onnx"]["next"]

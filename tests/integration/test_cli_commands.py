@@ -290,7 +290,12 @@ def test_a_decoder_is_scored_with_prompt_step_and_cache(folder: Path) -> None:
     assert longer["kv_cache_mb"] == whole["kv_cache_mb"] > 0
     refused = nas("score", "decoder.json", "--input-length", 96, "--output-length", 33)
     assert (refused.code, "at most 32 after an input of 96" in refused.err) == (2, True)
-    assert nas("export", "decoder.json", "--onnx", "decoder.onnx").code == 2
+    exported = _succeed(nas("export", "decoder.json", "--onnx", "decoder.onnx", "--json")).json["programs"]
+    assert [(each["file"], each["phase"]) for each in exported] == [
+        ("decoder.prefill.onnx", "prefill"),
+        ("decoder.step.onnx", "step"),
+    ]
+    assert exported[0]["inputs"][0] == {"name": "tokens", "type": "int64", "shape": [1, 64]}
 
 
 def test_a_configuration_scores_what_it_records(folder: Path) -> None:
@@ -360,6 +365,8 @@ def test_other_weights_than_the_recorded_ones_are_refused(folder: Path) -> None:
 def test_a_model_is_exported_as_onnx_with_its_weights(folder: Path) -> None:
     _succeed(nas("export", "knee.yaml", "--onnx", "knee.onnx", "--weights", "knee.safetensors"))
     onnx.checker.check_model(onnx.load(folder / "knee.onnx"), full_check=True)
+    table = _succeed(nas("export", "knee.yaml", "--onnx", "again.onnx", "--weights", "knee.safetensors")).out
+    assert re.search(r"again\.onnx +0\.\d+ +\d\.\de-0[5-9] +tokens int64 \[1, \d+\] +logits", table)
     untrained = _succeed(nas("export", "architecture.json", "--onnx", "untrained.onnx"))
     assert "untrained" in untrained.err
     assert (folder / "untrained.onnx").read_bytes() != (folder / "knee.onnx").read_bytes()
