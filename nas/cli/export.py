@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     examples = (
         "nas export knee.yaml --onnx knee.onnx",
-        "nas export knee.yaml --executorch knee.pte --precision int8-dynamic",
+        "nas export knee.yaml --executorch knee.pte",
     )
     app.command("export", epilog=example(*examples))(export)
 

@@ -68,10 +68,10 @@ class Ledger:
             earlier = self.tables.setdefault((device, version), created_at)
             assert earlier == created_at, f"{device} has two tables of version {version}"
 
-    def check(self, last_worker_started: float) -> None:
+    def check(self, last_worker_ready: float) -> None:
         """Raise `AssertionError` for anything that is lost, twice, or left alone.
 
-        `last_worker_started` is when the youngest worker began, by `time.monotonic`.
+        `last_worker_ready` is when the youngest worker could first take a job, by `time.monotonic`.
         """
         with self.lock:
             jobs = {job_id: document for job_id, document in self.jobs.items() if job_id not in self.going}
@@ -80,7 +80,7 @@ class Ledger:
         assert not back, f"deleted, and there again: {back}"
         for job_id, document in jobs.items():
             try:
-                self._check_job(job_id, document, last_worker_started)
+                self._check_job(job_id, document, last_worker_ready)
             except (AssertionError, PocketformerError):
                 if job_id not in self.going:  # nobody wanted it deleted meanwhile
                     raise
@@ -90,7 +90,7 @@ class Ledger:
             document = self.store.latency_table(device, version).document or {}
             assert document.get("created_at") == created_at, f"table {version} of {device} is another"
 
-    def _check_job(self, job_id: str, document: dict[str, Any], last_worker_started: float) -> None:
+    def _check_job(self, job_id: str, document: dict[str, Any], last_worker_ready: float) -> None:
         job = self.store.job(job_id)
         assert job.document["spec"]["name"] == document["name"], f"{job_id} has another document"
         self._check_trials(job_id, document["budget"]["trials"])
@@ -99,7 +99,7 @@ class Ledger:
             # Somebody may have had it tried again between the two readings
             assert not running or self.store.job(job_id) != job, f"{job_id} is {job.state} with a running trial"
         elif job.state is JobState.RUNNING:
-            self._check_lease(job_id, last_worker_started)
+            self._check_lease(job_id, last_worker_ready)
 
     def check_at_the_end(self) -> None:
         """Raise `AssertionError` unless everything can be read whole, and each key made one job."""
@@ -154,14 +154,14 @@ class Ledger:
         due |= {(trial.number, "running") for trial in trials if trial.state is not TrialState.SKIPPED}
         assert due <= set(told), f"{job_id} has not told of {due - set(told)}"
 
-    def _check_lease(self, job_id: str, last_worker_started: float) -> None:
+    def _check_lease(self, job_id: str, last_worker_ready: float) -> None:
         job = self.store.job(job_id)
         if job.state is not JobState.RUNNING or job.lease_expires_at is None:
             return
         late_s = (datetime.now(UTC) - job.lease_expires_at).total_seconds()
-        free_s = time.monotonic() - last_worker_started
+        free_s = time.monotonic() - last_worker_ready
         assert min(late_s, free_s) <= self.patience_s or self._others_run(job_id), (
-            f"{job_id} is left running {late_s:.1f} s after its lease, {free_s:.1f} s after a worker began"
+            f"{job_id} is left running {late_s:.1f} s after its lease, {free_s:.1f} s after a worker was ready"
         )
 
     def _others_run(self, job_id: str) -> bool:

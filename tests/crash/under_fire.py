@@ -12,6 +12,7 @@ read once more. A round that fails tells its seed.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -49,9 +50,13 @@ ORPHANS_S = 20.0
 ADMIN_KEY = "under-fire-" * 4
 
 
-def work(url: str) -> None:
-    """Run a worker whose lease is short; the process's whole life."""
-    Worker(Store.open(url), processes=1, lease_s=LEASE_S).run(threading.Event(), poll_s=0.1)
+def work(url: str, ready: str) -> None:
+    """Run a worker whose lease is short; the process's whole life. It writes when it could first take a job."""
+    worker = Worker(Store.open(url), processes=1, lease_s=LEASE_S)
+    part = Path(f"{ready}.part")
+    part.write_text(str(time.monotonic()))  # one clock for all processes of a machine
+    part.replace(ready)
+    worker.run(threading.Event(), poll_s=0.1)
 
 
 @dataclass
@@ -63,20 +68,33 @@ class Programs:
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    started_at: dict[str, float] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
         """Start a program."""
         if name == "api":
             words = ["-m", "nas.cli", "serve", "--port", str(self.port), "--database", self.url]
         else:
-            words = ["-c", f"from tests.crash.under_fire import work; work({self.url!r})"]
+            self._ready(name).unlink(missing_ok=True)
+            words = ["-c", f"from tests.crash.under_fire import work; work({self.url!r}, {str(self._ready(name))!r})"]
         given = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(self.folder), "POCKETFORMER_ADMIN_KEY": ADMIN_KEY}
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
+            self.processes[name] = subprocess.Popen(
                 [sys.executable, *words], env=os.environ | given | self.environment, cwd=ROOT, stdout=log, stderr=log
             )
-        self.processes[name], self.started_at[name] = process, time.monotonic()
+
+    def ready_at(self, worker: str) -> float:
+        """Return when a worker could first take a job, by `time.monotonic`; infinity as long as it could not.
+
+        Importing torch takes seconds, many on a machine whose cores are all busy. One that never comes so far is
+        noticed where everything has to end.
+        """
+        try:
+            return float(self._ready(worker).read_text())
+        except FileNotFoundError:
+            return math.inf
+
+    def _ready(self, worker: str) -> Path:
+        return self.folder / f"{worker}.ready"
 
     def kill(self, name: str, rng: random.Random) -> bool:
         """Kill a program, or an evaluation process of a worker; return whether there was one."""
@@ -115,7 +133,7 @@ class InUse:
 
     def check(self) -> None:
         """Raise `AssertionError` or `PocketformerError` for what was lost, twice or left alone by now."""
-        self.ledger.check(last_worker_started=max(self.programs.started_at[name] for name in WORKERS))
+        self.ledger.check(last_worker_ready=max(self.programs.ready_at(name) for name in WORKERS))
 
     def settle(self) -> None:
         """Let the callers finish and every job end; check everything then."""

@@ -67,7 +67,7 @@ class TestOracle:
         ledger = Ledger(store)
         ledger.job_acknowledged("key", {"id": in_order[1]}, DOCUMENT)
         ledger.file_acknowledged("a.txt", b"content")
-        ledger.check(last_worker_started=0.0)
+        ledger.check(last_worker_ready=0.0)
         ledger.check_at_the_end()
         return ledger
 
@@ -75,25 +75,25 @@ class TestOracle:
         (job,) = ledger.jobs
         store.delete_job(job)
         with pytest.raises(NotFound):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_lost_trial_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
             connection.execute(trials.delete().where(trials.c.number == 1))
         with pytest.raises(AssertionError, match="lost the trials"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_number_that_is_missing_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
             connection.execute(trials.update().where(trials.c.number == 1).values(number=5))
         with pytest.raises(AssertionError, match="has the trials"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_trial_that_changes_after_its_end_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
             connection.execute(trials.update().where(trials.c.number == 0).values(metrics={"error_rate": 0.0}))
         with pytest.raises(AssertionError, match="changed after its end"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_trial_that_is_recorded_twice_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
@@ -102,35 +102,35 @@ class TestOracle:
             again = {name: value for name, value in row._mapping.items() if name != "sequence"}
             connection.execute(events.insert().values(again))
         with pytest.raises(AssertionError, match="has recorded"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_trial_of_whose_end_nobody_was_told_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
             newest = connection.execute(events.select().where(events.c.kind == "trial")).all()[-1]
             connection.execute(events.delete().where(events.c.sequence == newest.sequence))
         with pytest.raises(AssertionError, match="not told of"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_deleted_job_that_comes_back_is_noticed(self, ledger: Ledger) -> None:
         (job,) = ledger.jobs
         ledger.to_be_deleted(job)
-        ledger.check(last_worker_started=0.0)  # it may still be there
+        ledger.check(last_worker_ready=0.0)  # it may still be there
         ledger.deletion_acknowledged(job)
         with pytest.raises(AssertionError, match="there again"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_running_trial_of_an_ended_job_is_noticed(self, ledger: Ledger, database: Database) -> None:
         ledger.ended.clear()
         with database.write() as connection:
             connection.execute(trials.update().where(trials.c.number == 0).values(state="running"))
         with pytest.raises(AssertionError, match="with a running trial"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_changed_file_is_noticed(self, ledger: Ledger, database: Database) -> None:
         with database.write() as connection:
             connection.execute(file_contents.update().values(sha256="0" * 64))
         with pytest.raises(AssertionError, match=r"the file a\.txt has changed"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
 
     def test_a_key_that_makes_two_jobs_is_noticed(self, ledger: Ledger) -> None:
         with pytest.raises(AssertionError, match="and later"):
@@ -142,7 +142,7 @@ class TestOracle:
         ledger.job_acknowledged("key 2", {"id": job.id}, document)
         claimed = store.claim_job("gone", 0)
         assert claimed is not None
-        ledger.check(last_worker_started=float("inf"))  # a worker has only just begun: it may still take it
+        ledger.check(last_worker_ready=float("inf"))  # a worker is only just starting: it may still take it
         ledger.patience_s = 0.0
         with pytest.raises(AssertionError, match="left running"):
-            ledger.check(last_worker_started=0.0)
+            ledger.check(last_worker_ready=0.0)
