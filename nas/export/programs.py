@@ -23,7 +23,7 @@ from nas.errors import PocketformerError
 from nas.export.weights import load_weights
 from nas.latency.runtimes import Precision, Runtime, executorch, runtime
 from nas.latency.runtimes.onnxruntime import OnnxRuntime
-from nas.models.build import Model, build_model
+from nas.models.build import build_model
 from nas.models.passes import Pass
 from nas.sub_blocks import phases
 from nas.sub_blocks.calls import Phase
@@ -75,23 +75,26 @@ def write_programs(
 
     An encoder is one file, `path`; of a model that writes there are two, `model.onnx` being `model.prefill.onnx` (of an
     encoder–decoder `model.encode.onnx`) and `model.step.onnx`. Raises `PocketformerError` where a program does not
-    compute what torch computes, and leaves none of them then; `InvalidInput` where the runtime is not installed.
+    compute what torch computes, and writes none of them then; `InvalidInput` where the runtime is not installed.
     """
     chosen, tell = runtime(runtime_name), progress or (lambda *_: None)
     chosen.version()
     model = build_model(architecture, seed=0).eval()
     if weights is not None:
         load_weights(model, weights)
-    files = [(phase, file_of(path, architecture.family, phase)) for phase in phases(architecture.family)]
+    files = {phase: file_of(path, architecture.family, phase) for phase in phases(architecture.family)}
+    parts = {phase: file.with_name(f".{file.name}.part") for phase, file in files.items()}
     done: list[Program] = []
     try:
-        for phase, file in files:
+        for phase, file in files.items():
             tell(file.name, len(done), len(files))
-            done.append(_written(chosen, model, workload, phase, file, precision))
-    except BaseException:
-        for _, file in files:
-            file.unlink(missing_ok=True)
-        raise
+            whole = Pass(model, workload, phase, lengths=True).eval()
+            done.append(_written(chosen, whole, file, parts[phase], precision))
+        for phase, file in files.items():
+            parts[phase].replace(file)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
     return tuple(done)
 
 
@@ -100,31 +103,24 @@ def file_of(path: Path, family: str, phase: Phase) -> Path:
     return path.with_name(f"{path.stem}{FILE_OF[family][phase]}{path.suffix}")
 
 
-def _written(
-    chosen: Runtime, model: Model, workload: Workload, phase: Phase, file: Path, precision: Precision
-) -> Program:
-    whole = Pass(model, workload, phase, lengths=True).eval()
+def _written(chosen: Runtime, whole: Pass, file: Path, part: Path, precision: Precision) -> Program:
+    """Write what is to become `file` to `part`; raise `PocketformerError` unless it computes what torch computes."""
     names, outputs = whole.names()
-    unfinished = file.with_name(f".{file.name}.part")
-    try:
-        chosen.export(whole, whole.example, unfinished, precision)
-        if isinstance(chosen, OnnxRuntime):
-            _name(unfinished, names, outputs)
-        difference = _difference(running(unfinished, chosen, names, outputs), whole)
-        allowed = chosen.tolerance(precision)
-        if not difference <= allowed:  # NaN is no agreement
-            raise PocketformerError(
-                f"{file.name} does not compute what torch computes: its outputs differ by {difference:.2g} of the "
-                f"greatest of torch's, at most {allowed:g} is allowed; nothing was written"
-            )
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    chosen.export(whole, whole.example, part, precision)
+    if isinstance(chosen, OnnxRuntime):
+        _name(part, names, outputs)
+    difference = _difference(running(part, chosen, names, outputs), whole)
+    allowed = chosen.tolerance(precision)
+    if not difference <= allowed:  # NaN is no agreement
+        raise PocketformerError(
+            f"{file.name} does not compute what torch computes: its outputs differ by {difference:.2g} of the "
+            f"greatest of torch's, at most {allowed:g} is allowed; nothing was written"
+        )
     inputs = {
         name: (str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
         for name, tensor in zip(names, whole.example, strict=True)
     }
-    return Program(file, phase, inputs, outputs, file.stat().st_size, difference)
+    return Program(file, whole.phase, inputs, outputs, part.stat().st_size, difference)
 
 
 def _name(path: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
@@ -186,7 +182,7 @@ class _ExecuTorch:
 def _difference(program: Running, whole: Pass) -> float:
     """Return how far a program's outputs are from torch's, over the greatest of those, on texts of several lengths."""
     names, outputs = whole.names()
-    worst = 0.0
+    worst = np.float64(0.0)
     for length in sorted({1, (whole.workload.input_length + 1) // 2, whole.workload.input_length}):
         given = tuple(
             torch.full_like(tensor, length) if name == "lengths" else tensor
@@ -197,5 +193,5 @@ def _difference(program: Running, whole: Pass) -> float:
         found = program({name: tensor.numpy() for name, tensor in zip(names, given, strict=True)})
         for name, tensor in zip(outputs, expected, strict=True):
             scale = max(float(tensor.abs().max()), 1e-6)
-            worst = max(worst, float(np.abs(found[name] - tensor.numpy()).max()) / scale)
-    return worst
+            worst = np.maximum(worst, np.abs(found[name] - tensor.numpy()).max() / scale)  # NaN stays
+    return float(worst)

@@ -127,14 +127,27 @@ def test_onnx_files_name_their_inputs_and_are_valid(tmp_path):
         assert tuple(value.name for value in model.graph.output) == program.outputs
 
 
-def test_a_program_that_computes_something_else_is_not_left_behind(tmp_path, monkeypatch):
+def test_a_program_that_computes_something_else_replaces_nothing(tmp_path, monkeypatch):
     architecture, workload, _, weights = subject("small-decoder")
     (tmp_path / "m.prefill.onnx").write_bytes(b"of an earlier export")
     differences = iter((0.0, 0.5))
     monkeypatch.setattr(programs, "_difference", lambda *_: next(differences))
     with pytest.raises(PocketformerError, match=r"m.step.onnx does not compute what torch computes.* 0\.5 .* 0\.001"):
         write_programs(architecture, weights, tmp_path / "m.onnx", workload)
-    assert not list(tmp_path.iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["m.prefill.onnx"]
+    assert (tmp_path / "m.prefill.onnx").read_bytes() == b"of an earlier export"
+
+
+def test_what_is_no_number_is_no_agreement(tmp_path, monkeypatch):
+    architecture, workload, _, weights = subject("small-encoder")
+    calls = programs.running
+    monkeypatch.setattr(
+        programs,
+        "running",
+        lambda *given: lambda inputs: {name: array * np.nan for name, array in calls(*given)(inputs).items()},
+    )
+    with pytest.raises(PocketformerError, match="differ by nan"):
+        write_programs(architecture, weights, tmp_path / "m.onnx", workload)
 
 
 def test_texts_that_are_padded_with_anything_are_read_alike(tmp_path):
