@@ -75,7 +75,12 @@ def _join_copies(path: Path) -> None:
 
     model = onnx.load(path)
     weights = {tensor.name for tensor in model.graph.initializer}
-    copies = [node for node in model.graph.node if node.op_type == "Identity" and node.input[0] in weights]
+    kept = {value.name for value in model.graph.output}
+    copies = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in weights and node.output[0] not in kept
+    ]
     original = {node.output[0]: node.input[0] for node in copies}
     for node in copies:
         model.graph.node.remove(node)
