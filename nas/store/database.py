@@ -13,13 +13,20 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from nas.errors import InvalidInput, PocketformerError, StoreUnavailable
 
 BUSY_TIMEOUT_MS = 30_000
-"""How long a writer of SQLite waits for the others."""
+"""How long a writer waits for the others: for SQLite's one lock, or for the rows that it wants of PostgreSQL."""
+IDLE_TIMEOUT_MS = 30_000
+"""How long a session of PostgreSQL may do nothing within a transaction, as that of a suspended machine does.
+
+Then the server ends it, and what it held is free. SQLite's lock is its process's until that goes on or is killed.
+"""
+IDLE_TOO_LONG = "25P03"
+"""PostgreSQL's code for that."""
 CONNECT_TIMEOUT_S = 10
 _POSTGRESQL_PATIENCE = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -56,13 +63,18 @@ class Database:
         """
         return self._transaction("PRAGMA foreign_keys = ON", "BEGIN IMMEDIATE")
 
-    def alter(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def alter(self) -> Iterator[Connection]:
         """Open a transaction that may change the schema: like `write`, with SQLite's foreign keys unchecked.
 
         SQLite alters a table by copying and dropping it, which no row may refer to then; the caller checks the
-        keys before the end.
+        keys before the end. PostgreSQL lets it take its time.
         """
-        return self._transaction("PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE")
+        with self._transaction("PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE") as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            yield connection
 
     @contextmanager
     def _transaction(self, *sqlite_begin: str) -> Iterator[Connection]:
@@ -75,6 +87,10 @@ class Database:
                 with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError) as error:
+            raise self._unavailable(error) from error
+        except InternalError as error:
+            if getattr(error.orig, "sqlstate", None) != IDLE_TOO_LONG:
+                raise
             raise self._unavailable(error) from error
         except (DataError, UnicodeEncodeError) as error:
             raise InvalidInput.of(
@@ -172,12 +188,22 @@ def _sqlite_engine(url: URL) -> Engine:
 def _postgresql_engine(url: URL) -> Engine:
     patience = {name: value for name, value in _POSTGRESQL_PATIENCE.items() if name not in url.query}
     try:
-        return create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args=patience)
+        engine = create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args=patience)
     except ImportError as error:
         raise PocketformerError(
             "PostgreSQL needs the package psycopg: run `pip install 'pocketformer[postgres]'`, "
             f"or use SQLite ({error})."
         ) from error
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # Not among the connection's options, which some poolers between us and the server refuse
+        connection.autocommit = True
+        connection.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TIMEOUT_MS}")
+        connection.autocommit = False
+
+    return engine
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from store_contract import DEVICE, DOCUMENT, complete, latency_table, new_trial, running_job
 
-from nas.errors import Conflict, IllegalMove, LeaseLost
+from nas.errors import Conflict, IllegalMove, LeaseLost, StoreUnavailable
+from nas.store.leases import lock_held_job
 from nas.store.records import EventRecord, JobState, TrialState
 from nas.store.store import Store
 
@@ -216,6 +217,62 @@ def test_a_worker_killed_in_the_middle_of_a_write_leaves_nothing_half_done(store
         store.finish_trial(job.id, 1, 0, complete(), None)
     store.finish_trial(job.id, 2, 0, complete(), None)
     assert store.finish_job(job.id, 2, JobState.SUCCEEDED, None).state is JobState.SUCCEEDED
+
+
+def claim_and_pause_while_writing(url: str, ready: Any, go_on: Any, outcome: Any) -> None:
+    store = Store.open(url)
+    job = store.claim_job("frozen", 0.5)
+    assert job is not None
+    try:
+        with store._database.write() as connection:  # the one place where no method stops half-way
+            lock_held_job(connection, job.id, job.lease_token)
+            connection.exec_driver_sql("UPDATE jobs SET name = 'written late'")
+            ready.set()
+            assert go_on.wait(60)
+            connection.exec_driver_sql("UPDATE jobs SET name = 'written late, twice'")
+        outcome.put("written")
+    except StoreUnavailable as error:
+        outcome.put(str(error))
+
+
+def test_a_worker_frozen_in_the_middle_of_a_write_holds_up_the_others_for_a_bounded_time(
+    store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL; the lock of a SQLite file is its process's own, until that goes on or is killed."""
+    monkeypatch.setattr("nas.store.database.IDLE_TIMEOUT_MS", 1_000)
+    monkeypatch.setattr("nas.store.database.BUSY_TIMEOUT_MS", 200)
+    job, _ = store.add_job("first", DOCUMENT)
+    store.close()  # its connections were made with the usual patience
+    ready, go_on, outcome = FORK.Event(), FORK.Event(), FORK.Queue()
+    process = FORK.Process(target=claim_and_pause_while_writing, args=(store_url, ready, go_on, outcome))
+    process.start()
+    assert ready.wait(30)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        time.sleep(0.6)  # its lease is over
+        if store_url.startswith("sqlite"):
+            with pytest.raises(StoreUnavailable, match="locked"):
+                store.claim_job("worker-2", 60)
+        else:
+            with pytest.raises(StoreUnavailable, match="lock timeout"):
+                store.request_pause(job.id)
+            deadline = time.monotonic() + 20
+            while (taken := store.claim_job("worker-2", 60)) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert (taken.id, taken.lease_token) == (job.id, 2)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    go_on.set()
+    said = outcome.get(timeout=60)
+    process.join(60)
+    if store_url.startswith("sqlite"):
+        assert (said, store.job(job.id).name) == ("written", "written late, twice")
+        assert store.claim_job("worker-2", 60) is not None
+    else:
+        assert "idle" in said
+        assert store.job(job.id).name == "first"
 
 
 def use_the_parents_store(store: Store, job_id: str, number: int, results: Any) -> None:
