@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     examples = (
         "nas export knee.yaml --onnx knee.onnx",
         "nas export knee.yaml --executorch knee.pte",
+        "nas export knee.yaml --bundle knee.zip",
     )
     app.command("export", epilog=example(*examples))(export)
 
@@ -32,7 +33,11 @@ def export(
     executorch: Annotated[
         Path | None, typer.Option("--executorch", metavar="FILE", help="Write it for ExecuTorch with XNNPACK.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic.")] = "fp32",
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Write everything for both, checked, as one zip."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic; a bundle has both.")] = "fp32",
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", show_default="fetched from where the configuration says", help="The weights."),
@@ -43,6 +48,9 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model for a runtime, the way latency tables are measured, and hold it against torch.
+
+    A bundle has the programs of both runtimes in fp32 and int8, configuration, weights and vocabulary, what was checked
+    (outputs, quality on validation examples, texts written, latency), and a `rebuild.py` that checks it again.
 
     An encoder is one file. Of a model that writes there are two: `knee.prefill.onnx` (of an encoder–decoder
     `knee.encode.onnx`) reads the text, and `knee.step.onnx` writes one token after another. Lengths are fixed;
@@ -55,8 +63,14 @@ def export(
 
     wanted = {"onnxruntime": onnx, "executorch": executorch}
     asked = {name: path for name, path in wanted.items() if path is not None}
+    if bundle is not None:
+        if asked or any(given is not None for given in (input_length, output_length, batch)):
+            raise InvalidInput.of("bundle", str(bundle), "--bundle alone, at the configuration's workload", "ask twice")
+        _bundle(file, bundle, weights, as_json)
+        return
     if not asked:
-        raise InvalidInput.of("onnx", None, "a file to write, with --onnx or --executorch", "say what to write")
+        allowed = "a file to write, with --onnx, --executorch or --bundle"
+        raise InvalidInput.of("onnx", None, allowed, "say what to write")
     for name, path in asked.items():
         check_file("onnx" if name == "onnxruntime" else name, path)
     known = {name: known_precision(name, precision, "precision") for name in asked}
@@ -96,6 +110,35 @@ def export(
         for program in written
     ]
     print_table(table_of(("file", " size [MB]", " off torch by", "inputs", "outputs"), rows))
+
+
+def _bundle(file: Path, target: Path, weights: Path | None, as_json: bool) -> None:
+    from nas.cli.progress import StepProgress
+    from nas.export.bundle import Contents, write_bundle
+
+    check_file("bundle", target)
+    config = read_config_file(file)
+    if config is None:
+        raise InvalidInput.of(
+            "file", str(file), "a configuration", "of an architecture alone write --onnx or --executorch"
+        )
+    content = find_weights(config, weights) if config.weights is not None or weights is not None else None
+    document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    with StepProgress() as progress:
+        report = write_bundle(Contents(document, content), target, progress)
+    if as_json:
+        print_json(report.model_dump(mode="json", by_alias=True))
+        return
+    note(f"{target}: {target.stat().st_size / 1e6:.3f} MB, {len(report.programs)} programs.")
+    rows = [(each.file, f"{each.size_bytes / 1e6:.3f}", f"{each.difference:.1e}") for each in report.programs]
+    print_table(table_of(("program", " size [MB]", " off torch by"), rows))
+    if report.quality is not None:
+        scores = [("torch", *report.quality.torch.values())]
+        scores += [(f"{by.runtime} {by.precision}", *by.metrics.values()) for by in report.quality.programs]
+        print_table(table_of(("", *(f" {name}" for name in report.quality.torch)), scores))
+        note(f"On {report.quality.examples} of {report.quality.of} {report.quality.unit} of the validation split.")
+    for left in report.left_out:
+        note(f"Left out: {left.runtime} {left.precision}: {left.reason}")
 
 
 def _shortened(names: Sequence[str]) -> str:

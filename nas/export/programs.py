@@ -23,7 +23,7 @@ from nas.errors import PocketformerError
 from nas.export.weights import load_weights
 from nas.latency.runtimes import Precision, Runtime, executorch, runtime
 from nas.latency.runtimes.onnxruntime import OnnxRuntime
-from nas.models.build import build_model
+from nas.models.build import Model, build_model
 from nas.models.passes import Pass
 from nas.sub_blocks import phases
 from nas.sub_blocks.calls import Phase
@@ -177,6 +177,16 @@ class _ExecuTorch:
         self._session.run()
         found = [output.copy() for output in self._session.outputs()]
         return dict(zip(self._outputs, found, strict=True))
+
+
+def check_program(model: Model, program: Program, workload: Workload, runtime_name: str) -> float:
+    """Return how far a program's outputs are from those of a model, over the greatest of those: as when it was written.
+
+    Of random texts of several lengths. Raises `InvalidInput` where the runtime is not installed.
+    """
+    whole = Pass(model, workload, program.phase, lengths=True).eval()
+    names, outputs = whole.names()
+    return _difference(running(program.path, runtime(runtime_name), names, outputs), whole)
 
 
 def _difference(program: Running, whole: Pass) -> float:

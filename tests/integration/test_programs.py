@@ -84,6 +84,22 @@ def test_a_decoder_goes_on_as_torch_does(runtime_name, suffix, tmp_path):
         assert written_by_steps(phases["step"], found, length, {}, workload.output_length) == expected
 
 
+@pytest.mark.parametrize(("runtime_name", "suffix"), RUNTIMES)
+def test_a_window_that_is_longer_than_the_text_has_nothing_in_its_other_slots(runtime_name, suffix, tmp_path):
+    """ExecuTorch has another remainder of what is below zero."""
+    document = copy.deepcopy(SMALL_SPACES["small-decoder"])
+    document["decoder"] |= {"depth": [1], "bias": [True]}
+    document["decoder"]["layer"]["attention"] = {"local": {"heads": [1], "window": [4]}}
+    space = SearchSpace.from_document(document)
+    architecture, workload = space.sample(random.Random(0)), workload_of(space)
+    written = write_programs(architecture, None, tmp_path / f"m{suffix}", workload, runtime_name=runtime_name)
+    found = loaded(written, runtime_name)["prefill"](read([1, 2], workload))
+    keys = found["cache_0_0"][0, 0]
+    assert keys.shape[0] == 4
+    assert np.abs(keys[:2]).min(axis=1).all()
+    assert not keys[2:].any()
+
+
 @pytest.mark.parametrize(("runtime_name", "suffix"), WITH_PATIENCE)
 @pytest.mark.parametrize("name", ["small-encoder-decoder", "small-post-norm"])
 def test_an_encoder_decoder_writes_what_torch_writes(name, runtime_name, suffix, tmp_path):

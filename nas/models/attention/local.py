@@ -48,8 +48,9 @@ class LocalAttention(DotProductAttention):
             last = torch.full((b, 1), t - 1, device=new.device)
         else:
             last = padding_mask.sum(dim=1, keepdim=True) - 1  # (B, 1)
-        # The last position up to `last` that stands in the slot; below 0 where none does
-        place = last - (last - slot) % slots  # (B, slots)
+        # The last position up to `last` that stands in the slot; below 0 where none does. The dividend is kept above 0,
+        # of which alone every runtime has the same remainder: ExecuTorch's has the sign of the dividend
+        place = last - (last - slot + slots) % slots  # (B, slots)
         taken = new.gather(2, place.clamp(min=0)[:, None, :, None].expand(b, h, slots, e))
         return torch.where((place >= 0)[:, None, :, None], taken, held)
 
