@@ -37,6 +37,8 @@ from api.routes import (
 from api.services import Services
 from api.settings import Settings
 from api.start import prepare
+from nas.cache import cache_directory
+from nas.jobs.bundles import Bundles
 from nas.store.store import Store
 
 _DESCRIPTION = """Find the Transformer that fits the phone.
@@ -52,7 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = RequestMetrics()
     metrics.registry.register(StoreMetrics(store.figures))
     news = News(store.news_mark, settings.event_poll_s)
-    services = Services(settings, store, news, Followed(store), metrics, Rates())
+    bundles = Bundles(settings.database_url, cache_directory() / "bundles")
+    services = Services(settings, store, news, Followed(store), metrics, Rates(), bundles)
     app = FastAPI(
         title="Pocketformer",
         version=version_of("pocketformer"),
@@ -90,6 +93,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 yield
             beside.cancel_scope.cancel()
     finally:
+        services.bundles.close()
         services.store.close()
 
 

@@ -12,6 +12,7 @@ from api.metrics import RequestMetrics
 from api.news import News
 from api.rates import Rates
 from api.settings import Settings
+from nas.jobs.bundles import Bundles
 from nas.store.store import Store
 
 
@@ -25,6 +26,7 @@ class Services:
     followed: Followed
     metrics: RequestMetrics
     rates: Rates
+    bundles: Bundles
 
 
 async def services_of(request: Request) -> Services:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, NoReturn
@@ -291,6 +291,21 @@ class Client:
     def weights(self, job_id: str, number: int) -> bytes:
         """Return a trial's trained weights as a safetensors file."""
         return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/weights").content
+
+    def bundle(self, job_id: str, number: int, progress: Callable[[str, int, int], None] | None = None) -> bytes:
+        """Return everything that deploys a trial's model, as a zip; the first who asks waits a minute for it.
+
+        `progress` is called with (what is done now, done, total).
+        """
+        path = f"/v1/jobs/{_segment(job_id)}/trials/{number}/bundle"
+        while True:
+            response = self._request("GET", path)
+            if response.status_code != httpx.codes.ACCEPTED:
+                return response.content
+            if progress is not None:
+                told = response.json()
+                progress(told["what"], told["done"], told["total"])
+            time.sleep(float(response.headers.get("Retry-After", 1)))
 
     def events(self, job_id: str, after: int | None = None, patience_s: float = 30.0) -> Iterator[Event]:
         """Yield the events of a job as they happen, from the first (or the one after `after`) to the last.

@@ -36,7 +36,8 @@ export function jobPath(id) {
   return `/v1/jobs/${encodeURIComponent(id)}`;
 }
 
-async function ask(path, options) {
+/** The server's answer itself; rejects with ApiError for one that is a problem, and where there is none. */
+export async function ask(path, options = {}) {
   let response;
   try {
     response = await fetch(path, {

@@ -1,5 +1,6 @@
 // What a person takes along of a trial: its configuration, its weights, and the command that checks them.
 
+import { bundleButton } from "./bundle_button.js";
 import { copyButton } from "./copy_button.js";
 import { h } from "./dom.js";
 
@@ -24,6 +25,7 @@ export function takeAlong(trial) {
           { class: "button", href: trial.links.weights, download: fileName(trial, "safetensors") },
           "Weights",
         ),
+      trial.links.bundle && bundleButton(trial),
     ),
     h("p", { class: "take-hint" }, "Rebuild it from the file alone and compare every number:"),
     h(

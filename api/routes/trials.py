@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import FileResponse
 
 from api.conditions import NOT_MODIFIED, PollDep
 from api.inputs import JSON, YAML, refuse_unknown_query
@@ -13,9 +14,10 @@ from api.schemas.fidelity import Fidelity
 from api.schemas.importance import Importance
 from api.schemas.problem import documented
 from api.schemas.reading import Reading
-from api.schemas.trial import Front, TrialDetail, TrialPage
-from api.services import StoreDep
+from api.schemas.trial import BundleProgress, Front, TrialDetail, TrialPage
+from api.services import ServicesDep, StoreDep
 from nas.documents import to_yaml
+from nas.jobs.bundles import Making
 from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.fidelity_report import fidelity_of
 from nas.jobs.importance import importance_of
@@ -134,6 +136,30 @@ def download_weights(job_id: str, number: Number, store: StoreDep) -> Response:
         media_type="application/octet-stream",
         headers=_as_file(f"{trial.architecture_id}.safetensors") | {"ETag": f'"{sha256}"'},
     )
+
+
+_BUNDLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The bundle, as a zip.",
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    202: {"model": BundleProgress, "description": "It is being made, which takes a minute: ask again."},
+}
+
+
+@router.get("/trials/{number}/bundle", responses=_BUNDLE | documented(404, 409, 422), response_class=Response)
+def download_bundle(job_id: str, number: Number, services: ServicesDep) -> Response:
+    """Download everything that deploys the trial's model: programs for each runtime, weights, and what was checked.
+
+    The first who asks has it made.
+    """
+    store = services.store
+    trial = store.trial(job_id, number)
+    found = services.bundles.ask(store, store.job(job_id), trial)
+    if isinstance(found, Making):
+        content = BundleProgress(what=found.what, done=found.done, total=found.total).model_dump_json()
+        return Response(content, status_code=202, media_type=JSON, headers={"Retry-After": "1"})
+    return FileResponse(found, media_type="application/zip", filename=f"{trial.architecture_id}.zip")
 
 
 def _as_file(name: str) -> dict[str, str]:

@@ -12,6 +12,17 @@ from api.schemas.job import Limit, Objective, Progress
 from api.schemas.problem import Answer
 
 
+class BundleProgress(Answer):
+    """How far a bundle is that is being made."""
+
+    what: str = Field(
+        description="What is done now: waiting, reading, programs, scoring, writing, or the latency of a device.",
+        examples=["programs"],
+    )
+    done: int
+    total: int = Field(description="Steps of what is done now.")
+
+
 class TrialLinks(Answer):
     """Addresses of what belongs to a trial."""
 
@@ -19,6 +30,7 @@ class TrialLinks(Answer):
     config_yaml: str | None = Field(description="Null unless the trial is complete, as for JSON.")
     config_json: str | None
     weights: str | None = Field(description="Null where there are none.")
+    bundle: str | None = Field(description="Null where there are no weights.")
 
 
 class Recalled(Answer):

@@ -14,6 +14,7 @@ from nas.cli.score import find_weights, read_config_file, read_subject
 from nas.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from nas.architecture import Architecture
     from nas.export.programs import Program
 
 
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
         "nas export knee.yaml --onnx knee.onnx",
         "nas export knee.yaml --executorch knee.pte",
         "nas export knee.yaml --bundle knee.zip",
+        "nas export knee.yaml --transformers knee",
     )
     app.command("export", epilog=example(*examples))(export)
 
@@ -36,6 +38,10 @@ def export(
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="FILE", help="Write everything for both, checked, as one zip."),
+    ] = None,
+    transformers: Annotated[
+        Path | None,
+        typer.Option("--transformers", metavar="DIR", help="Write it for transformers, if it has an equal there."),
     ] = None,
     precision: Annotated[str, typer.Option(help="fp32 or int8-dynamic; a bundle has both.")] = "fp32",
     weights: Annotated[
@@ -64,12 +70,16 @@ def export(
     wanted = {"onnxruntime": onnx, "executorch": executorch}
     asked = {name: path for name, path in wanted.items() if path is not None}
     if bundle is not None:
-        if asked or any(given is not None for given in (input_length, output_length, batch)):
+        if (
+            asked
+            or transformers is not None
+            or any(given is not None for given in (input_length, output_length, batch))
+        ):
             raise InvalidInput.of("bundle", str(bundle), "--bundle alone, at the configuration's workload", "ask twice")
         _bundle(file, bundle, weights, as_json)
         return
-    if not asked:
-        allowed = "a file to write, with --onnx, --executorch or --bundle"
+    if not asked and transformers is None:
+        allowed = "a file to write, with --onnx, --executorch, --bundle or --transformers"
         raise InvalidInput.of("onnx", None, allowed, "say what to write")
     for name, path in asked.items():
         check_file("onnx" if name == "onnxruntime" else name, path)
@@ -83,6 +93,10 @@ def export(
         content = read_file(weights)
     else:
         note("No weights: the model is written untrained.")
+    if transformers is not None:
+        _transformers(architecture, content, transformers)
+    if not asked:
+        return
     written: list[Program] = []
     for name, path in asked.items():
         with StepProgress() as progress:
@@ -110,6 +124,20 @@ def export(
         for program in written
     ]
     print_table(table_of(("file", " size [MB]", " off torch by", "inputs", "outputs"), rows))
+
+
+def _transformers(architecture: Architecture, weights: bytes | None, folder: Path) -> None:
+    from nas.export.transformers_form import form_of, write_transformers
+    from nas.export.weights import load_weights
+    from nas.models import EncoderDecoderModel, build_model
+
+    form = form_of(architecture)  # says why there is none
+    model = build_model(architecture, seed=0)
+    assert not isinstance(model, EncoderDecoderModel)
+    if weights is not None:
+        load_weights(model, weights)
+    difference = write_transformers(model, folder)
+    note(f"{folder}: {form.model_class}, logits off by {difference:.1e}.")
 
 
 def _bundle(file: Path, target: Path, weights: Path | None, as_json: bool) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nas.cli.options import DEFAULT_URL, JsonOption, UrlOption, example, opened_client, read_document, writing
+from nas.cli.options import (
+    DEFAULT_URL,
+    JsonOption,
+    UrlOption,
+    check_file,
+    example,
+    opened_client,
+    read_document,
+    writing,
+)
 from nas.cli.output import (
     architecture_text,
     front_table,
@@ -185,6 +194,31 @@ def config(
         sys.stdout.write(text)
     else:
         _write("out", out, text.encode())
+
+
+@app.command("bundle", epilog=example("nas jobs bundle latest --out knee.zip"))
+def bundle(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write it here.")],
+    job: JobArgument = LATEST,
+    trial: Annotated[
+        int | None, typer.Option(min=0, show_default="the knee of the front", help="The trial's number.")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+) -> None:
+    """Download everything that deploys a trial's model, as one zip.
+
+    It holds programs for ONNX Runtime and ExecuTorch in fp32 and int8, configuration, weights, vocabulary, what was
+    checked of them, and a `rebuild.py` that checks it again. The first who asks waits a minute for it.
+    """
+    from nas.cli.progress import StepProgress
+
+    check_file("out", out)
+    with opened_client(url) as client, StepProgress() as progress:
+        job_id = job_id_of(client, job)
+        number = _knee(client, job_id) if trial is None else trial
+        content = client.bundle(job_id, number, progress)
+    _write("out", out, content)
+    note(f"{out}: {len(content) / 1e6:.3f} MB. Unpack it, and begin with its README.md.")
 
 
 @app.command("watch", epilog=example("nas jobs watch latest"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -20,14 +21,15 @@ from nas.documents import to_yaml, validate
 from nas.errors import InvalidInput, PocketformerError
 from nas.export.bundle_checks import DEPLOYED, Kind, examples_of, latency_here, missing, quality_by, written_by
 from nas.export.bundle_readme import readme
-from nas.export.bundle_report import BundleReport, LeftOut, ProgramRecord, TensorRecord
+from nas.export.bundle_report import BundleReport, LeftOut, ProgramRecord, TensorRecord, TransformersCheck
 from nas.export.config import Config, software
 from nas.export.deployed import deployed
 from nas.export.programs import Program, write_programs
 from nas.export.rebuild import check_weights
+from nas.export.transformers_form import form_of, write_transformers
 from nas.export.weights import load_weights
 from nas.latency.runtimes import runtime
-from nas.models import Model, build_model
+from nas.models import EncoderDecoderModel, Model, build_model
 
 SCRIPT = '''"""Build this model anew and hold it, its programs and its numbers against what this bundle records.
 
@@ -73,7 +75,7 @@ def write_bundle(contents: Contents, target: Path, progress: Progress | None = N
     if contents.weights is not None:
         check_weights(config, contents.weights)
     architecture = Architecture.from_dict(config.architecture, "config.architecture")
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with tempfile.TemporaryDirectory(prefix="pocketformer-bundle-") as directory:
             folder = Path(directory)
@@ -104,7 +106,10 @@ def _make(contents: Contents, config: Config, architecture: Architecture, folder
     }
     examples = examples_of(config)
     quality = quality_by(examples, model, by_kind, tell) if contents.weights is not None else None
+    form, form_note = _transformers(model, folder / "transformers")
     return BundleReport(
+        transformers=form,
+        transformers_note=form_note,
         programs=tuple(_record(program, kind, folder) for kind, programs in written.items() for program in programs),
         left_out=tuple(left_out),
         quality=quality,
@@ -121,7 +126,7 @@ def _programs(
     written: dict[Kind, tuple[Program, ...]] = {}
     left_out: list[LeftOut] = []
     for done, (runtime_name, precision) in enumerate(DEPLOYED):
-        tell(f"{runtime_name} {precision}", done, len(DEPLOYED))
+        tell("programs", done, len(DEPLOYED))
         reason = missing(runtime_name)
         if reason is None:
             place = folder / "programs" / runtime_name / precision
@@ -141,7 +146,22 @@ def _programs(
             except PocketformerError as error:
                 reason = str(error)
         left_out.append(LeftOut(runtime=runtime_name, precision=precision, reason=reason))
+    tell("programs", len(DEPLOYED), len(DEPLOYED))
     return written, left_out
+
+
+def _transformers(model: Model, folder: Path) -> tuple[TransformersCheck | None, str | None]:
+    """Write the form of `transformers`, if the model has an equal there; else return why not."""
+    if isinstance(model, EncoderDecoderModel):
+        return None, "it has no encoder–decoder that computes the same"
+    try:
+        difference = write_transformers(model, folder)
+    except InvalidInput as error:
+        first = error.problems[0]
+        return None, f"it has no model that computes the same: {first.field} is {first.value}, not {first.allowed}"
+    except PocketformerError as error:
+        return None, str(error)
+    return TransformersCheck(model_class=form_of(model.architecture).model_class, difference=difference), None
 
 
 def _record(program: Program, kind: Kind, folder: Path) -> ProgramRecord:

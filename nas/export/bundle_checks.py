@@ -88,10 +88,11 @@ def quality_by(examples: Examples, model: Model, deployed: Mapping[Kind, Model],
     expected = scored(model)
     found = []
     for done, ((runtime_name, precision), each) in enumerate(deployed.items()):
-        tell(f"scoring {runtime_name} {precision}", done, len(deployed))
+        tell("scoring", done, len(deployed))
         metrics = scored(each)
         lost = {name: metrics[name] - expected[name] for name in metrics}
         found.append(QualityBy(runtime=runtime_name, precision=precision, metrics=metrics, lost=lost))
+    tell("scoring", len(deployed), len(deployed))
     windows = dataset.info.task == "language-model"
     length = examples.workload.input_length + examples.workload.output_length
     return QualityCheck(
@@ -123,10 +124,11 @@ def written_by(
     expected = written(model)
     programs = []
     for done, ((runtime_name, precision), each) in enumerate(deployed.items()):
-        tell(f"writing with {runtime_name} {precision}", done, len(deployed))
+        tell("writing", done, len(deployed))
         assert isinstance(each, DecoderModel | EncoderDecoderModel)
         same = sum(a == b for a, b in zip(written(each), expected, strict=True))
         programs.append(WrittenBy(runtime=runtime_name, precision=precision, same=same))
+    tell("writing", len(deployed), len(deployed))
     return WrittenCheck(texts=len(tokens), tokens=count, programs=tuple(programs))
 
 

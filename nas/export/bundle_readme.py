@@ -100,6 +100,8 @@ def _checked(report: BundleReport) -> str:
             f"\n\nOf {report.written.texts} texts written with cached decoding, up to {report.written.tokens} tokens "
         )
         text += f"each, so many are token by token what torch writes: {same}."
+    if report.transformers_note:
+        text += f"\n\nIn the form of the library transformers it is not here: {report.transformers_note}."
     if report.left_out:
         text += "\n\nNot in here:\n\n" + "\n".join(f"- {e.runtime} {e.precision}: {e.reason}" for e in report.left_out)
     return text
@@ -152,6 +154,14 @@ def _files(report: BundleReport, documents: Iterable[str], config: Config) -> st
     if config.dataset is not None and config.dataset.output_vocabulary:
         rows.append(("`output_vocabulary.json`", "how tokens that are written become text"))
     rows.append(("`programs/`", f"{len(report.programs)} programs, by runtime and precision"))
+    if report.transformers is not None:
+        name = report.transformers.model_class
+        rows.append(
+            (
+                "`transformers/`",
+                f"the same model for `{name}.from_pretrained`, logits off by {report.transformers.difference:.1e}",
+            )
+        )
     rows.append(("`report.json`", "what was checked, in figures"))
     return _table(("file", "what"), rows)
 

@@ -27,7 +27,7 @@ class TensorRecord(StrictModel):
 class ProgramRecord(StrictModel):
     """One phase of the model as a file of the bundle."""
 
-    file: Annotated[str, Field(pattern=r"^programs/[a-z0-9./-]+$")]
+    file: Annotated[str, Field(pattern=r"^programs/[a-z]+/[a-z0-9-]+/model(\.[a-z]+)?\.[a-z]+$")]
     runtime: str
     runtime_version: str
     precision: Precision
@@ -91,6 +91,14 @@ class WrittenCheck(StrictModel):
     programs: tuple[WrittenBy, ...]
 
 
+class TransformersCheck(StrictModel):
+    """The same model in the form of the `transformers` library, in the folder `transformers`."""
+
+    model_class: str
+    difference: Share
+    """Between its logits and ours, at most, over the greatest of ours."""
+
+
 class LatencyHere(StrictModel):
     """A promised latency, measured on the machine that made the bundle."""
 
@@ -116,6 +124,9 @@ class BundleReport(StrictModel):
     quality_note: str | None = None
     """Why there is none."""
     written: WrittenCheck | None = None
+    transformers: TransformersCheck | None = None
+    transformers_note: str | None = None
+    """Why it is not there."""
     latency: tuple[LatencyHere, ...] = ()
     software: dict[str, str]
 

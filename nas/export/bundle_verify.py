@@ -20,6 +20,7 @@ from nas.export.programs import check_program
 from nas.export.rebuild import Rebuilt, Row, check_weights, rebuild
 from nas.export.weights import load_weights
 from nas.latency.runtimes import Precision
+from nas.latency.runtimes.executorch import quieten_torchao
 from nas.models import Model, build_model
 
 SAME_PROGRAM = 0.005
@@ -33,6 +34,7 @@ def verify(bundle: Bundle, *, latency: bool = True, progress: Callable[[str, int
     Raises `InvalidInput` for weights that are not the recorded ones.
     """
     tell = progress or (lambda *_: None)
+    quieten_torchao()  # which ExecuTorch imports
     weights = bundle.weights()
     if weights is not None:
         check_weights(bundle.config, weights)
@@ -41,17 +43,28 @@ def verify(bundle: Bundle, *, latency: bool = True, progress: Callable[[str, int
     if weights is not None:
         load_weights(model, weights)
     rows += _program_rows(bundle, model)
-    here: dict[Kind, Model] = {kind: bundle.model(kind) for kind in bundle.kinds if missing(kind[0]) is None}
+    here: dict[Kind, Model] = {kind: bundle.model(kind) for kind in bundle.kinds if _why_not(bundle, kind) is None}
     rows += _score_rows(bundle, model, here, tell)
     rows += _written_rows(bundle, model, here, tell)
     return Rebuilt(tuple(rows))
 
 
+def _why_not(bundle: Bundle, kind: Kind) -> str | None:
+    """Return why the programs of a kind can't be run here; None where they can."""
+    files = [each for each in bundle.report.programs if (each.runtime, each.precision) == kind]
+    if any(_sha256(bundle.folder / each.file) != each.sha256 for each in files):
+        return "its programs are not those that were checked"
+    return missing(kind[0])
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
 def _program_rows(bundle: Bundle, model: Model) -> Iterator[Row]:
     """Yield whether each program is the recorded file, and computes what torch computes."""
     for record in bundle.report.programs:
-        path = bundle.folder / record.file
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        found = _sha256(bundle.folder / record.file)
         if found != record.sha256:
             note = "the file is not there" if found is None else "the file is not the one that was checked"
             yield Row(record.file, "sha256", record.sha256[:12], found and found[:12], "equal", False, note)
@@ -79,11 +92,9 @@ def _score_rows(
         for name, value in by.metrics.items():
             now = scores.get(kind, {}).get(name)
             allowed = SAME_PROGRAM * max(1.0, abs(value))
-            note = (
-                f"on {recorded.examples} {recorded.unit}; {by.lost[name]:+.2g} against torch"
-                if now is not None
-                else (examples.note or missing(kind[0]) or "")
-            )
+            note = f"on {recorded.examples} {recorded.unit}; {by.lost[name]:+.2g} against torch"
+            if now is None:
+                note = examples.note or _why_not(bundle, kind) or ""
             agrees = None if now is None else now - value <= allowed
             yield Row(f"{name} of {by.runtime} {by.precision}", "", value, now, f"+ {allowed:.2g}", agrees, note)
 
@@ -97,12 +108,14 @@ def _written_rows(
     found = written_by(examples_of(bundle.config), bundle.config.workload, model, here, tell)
     same = {} if found is None else {(by.runtime, by.precision): by.same for by in found.programs}
     for by in recorded.programs:
-        now = same.get((by.runtime, by.precision))
+        kind = (by.runtime, by.precision)
+        now = same.get(kind)
         name = f"texts as torch writes them, {by.runtime} {by.precision}"
         # In int8 the likeliest token may be another one: how often is told, not judged
-        agrees = None if now is None else now >= by.same if by.precision == "fp32" else True
-        yield Row(name, f"of {recorded.texts}", by.same, now, "no fewer" if by.precision == "fp32" else "told", agrees,
-                  missing(by.runtime) or "" if now is None else "")  # fmt: skip
+        judged = by.precision == "fp32"
+        agrees = None if now is None else now >= by.same or not judged
+        note = _why_not(bundle, kind) or "" if now is None else ""
+        yield Row(name, f"of {recorded.texts}", by.same, now, "no fewer" if judged else "told", agrees, note)
 
 
 def main(folder: Path, arguments: list[str] | None = None) -> int:

@@ -158,6 +158,7 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
             "config_yaml": f"{base}/config?format=yaml" if has_config else None,
             "config_json": f"{base}/config?format=json" if has_config else None,
             "weights": f"{base}/weights" if has_weights else None,
+            "bundle": f"{base}/bundle" if has_config and has_weights else None,
         },
     }
 

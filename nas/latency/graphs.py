@@ -87,13 +87,16 @@ def _flattened(value: Any) -> Iterable[Tensor]:
 
 
 def module_of(source: Source) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """Return the module to export, its weights always the same, and inputs for it."""
+    """Return the module to export, its weights always the same, and inputs for it.
+
+    It reads texts shorter than the workload, as what is deployed does, and is given ones that are as long.
+    """
     if isinstance(source, WholePass):
-        whole = pass_of(source.architecture, source.workload, source.phase, seed=0)
+        whole = pass_of(source.architecture, source.workload, source.phase, seed=0, lengths=True)
         return whole, whole.example
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module, inputs = call_with_inputs(source)
+        module, inputs = call_with_inputs(source, masked=True)
     return Flat(module).eval(), tuple(tensor.clone() for tensor in inputs)
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from nas.documents import StrictModel
 from nas.errors import InvalidInput
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised with every change to how launches are taken or what they come to: tables compare only within one."""
 QUANTILE = 0.1
 LEAST_CALM = 3

@@ -13,29 +13,55 @@ from nas.sub_blocks.calls import Call, Method
 
 
 class CalledBlock(nn.Module):
-    """A sub-block of which `forward` is one of its methods, without a mask: for tracers, which know no other."""
+    """A sub-block of which `forward` is one of its methods: for tracers, which know no other.
 
-    def __init__(self, block: nn.Module, method: Method) -> None:
+    It reads a mask, its last input, where it is built to, and where the method reads more than one token.
+    """
+
+    def __init__(self, block: nn.Module, method: Method, *, masked: bool = False) -> None:
         super().__init__()
         self.block = block
         self.method = method
+        self.masked = masked
 
     def forward(self, *inputs: Tensor) -> Any:
         """Call the method with the inputs that `call_with_inputs` returns beside this module."""
+        mask = None
+        if self.masked:
+            *inputs, mask = inputs  # type: ignore[assignment]
         match self.block, self.method:
             case AttentionBlock(), "prefill":
-                return self.block.prefill(inputs[0], None, *inputs[1:])
+                return self.block.prefill(inputs[0], mask, *inputs[1:])
             case CrossAttentionBlock(), "forward":
-                return self.block(inputs[0], None, *inputs[1:])
+                return self.block(inputs[0], mask, *inputs[1:])
             case CrossAttentionBlock(), "prepare":
-                return self.block.prepare(inputs[0], None)
+                return self.block.prepare(inputs[0], mask)
             case _, "step":
                 return self.block.step(*inputs)  # type: ignore[operator]
-        return self.block(inputs[0], None, *inputs[1:])
+        return self.block(inputs[0], mask, *inputs[1:])
 
 
-def call_with_inputs(call: Call, seed: int = 0) -> tuple[CalledBlock, tuple[Tensor, ...]]:
-    """Return the module of a call and random inputs of its sizes: float32, tokens and positions int64."""
+def call_with_inputs(call: Call, seed: int = 0, *, masked: bool = False) -> tuple[CalledBlock, tuple[Tensor, ...]]:
+    """Return the module of a call and random inputs of its sizes: float32, tokens and positions int64.
+
+    With `masked`, what may read shorter texts also gets their mask, as in a whole model that takes their lengths:
+    (B, T) bool, True at all tokens.
+    """
+    called, inputs = _call_with_inputs(call, seed)
+    read = call.context if call.sub_block.kind == "cross_attention" else call.tokens
+    if not masked or (call.method == "step" or read == 1 or call.sub_block.kind in _UNMASKED):
+        return called, inputs
+    return CalledBlock(called.block, called.method, masked=True), (
+        *inputs,
+        torch.ones(call.batch, read, dtype=torch.bool),
+    )
+
+
+_UNMASKED = ("embedding", "feed_forward", "memory")
+"""What reads every token by itself."""
+
+
+def _call_with_inputs(call: Call, seed: int) -> tuple[CalledBlock, tuple[Tensor, ...]]:
     block = build_sub_block(call.sub_block).eval()
     settings: dict[str, Any] = dict(call.sub_block.settings)
     generator = torch.Generator().manual_seed(seed)

@@ -100,9 +100,11 @@ class Pass(nn.Module):
         return ("tokens", *lengths), (("logits", *held) if isinstance(self.model, DecoderModel) else read)
 
 
-def pass_of(architecture: Architecture, workload: Workload, phase: Phase, seed: int | None = 0) -> Pass:
+def pass_of(
+    architecture: Architecture, workload: Workload, phase: Phase, seed: int | None = 0, *, lengths: bool = False
+) -> Pass:
     """Build a model and return a phase of it, in evaluation mode; the weights depend on the seed alone."""
-    return Pass(build_model(architecture, seed), workload, phase).eval()
+    return Pass(build_model(architecture, seed), workload, phase, lengths=lengths).eval()
 
 
 def _flat(caches: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

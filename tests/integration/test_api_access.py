@@ -57,6 +57,7 @@ READ = {
     ("GET", "/v1/jobs/{job_id}/trials/{number}"),
     ("GET", "/v1/jobs/{job_id}/trials/{number}/config"),
     ("GET", "/v1/jobs/{job_id}/trials/{number}/weights"),
+    ("GET", "/v1/jobs/{job_id}/trials/{number}/bundle"),
 }
 SUBMIT = {
     ("POST", "/v1/search-spaces"),

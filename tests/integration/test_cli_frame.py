@@ -26,7 +26,7 @@ EXPECTED = {
     "backup",
     "score",
     "export",
-    *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "watch", "cancel")),
+    *(f"jobs {name}" for name in ("submit", "list", "show", "front", "trials", "config", "bundle", "watch", "cancel")),
     *(f"keys {name}" for name in ("create", "list", "revoke", "audit")),
     *(f"jobs {name}" for name in ("pause", "resume", "retry", "priority", "delete")),
     *(f"jobs {name}" for name in ("finish", "fidelity", "reading", "importance", "export")),

@@ -48,8 +48,7 @@ class ExecuTorch:
 
     def export(self, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision) -> None:
         """Write the program."""
-        for logger in ("torchao", "torchao.kernel.intmm", "torch.utils._pytree"):
-            logging.getLogger(logger).addFilter(_is_news)
+        quieten_torchao()
         with warnings.catch_warnings():
             # Between torch and ExecuTorch; nothing that a caller of ours can do about it
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")
@@ -57,6 +56,12 @@ class ExecuTorch:
             warnings.filterwarnings("ignore", "open_text is deprecated")
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torchao|executorch|torch\.")
             path.write_bytes(lowered(module, inputs, REWRITES, precision))
+
+
+def quieten_torchao() -> None:
+    """Keep out of the log what torchao always says when it is imported."""
+    for logger in ("torchao", "torchao.kernel.intmm", "torch.utils._pytree"):
+        logging.getLogger(logger).addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

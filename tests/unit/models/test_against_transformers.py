@@ -1,22 +1,16 @@
 """Decoders and encoders against the models of the `transformers` library, our weights copied into them."""
 
-import copied_weights
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
+import transformers
 from model_examples import EXACT, decoder, encoder, mask_of, randomised, tokens_of
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    GPT2Config,
-    GPT2LMHeadModel,
-    Lfm2Config,
-    Lfm2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
 
+from nas.errors import InvalidInput, PocketformerError
+from nas.export import transformers_form
+from nas.export.transformers_form import TOLERANCE, form_of, write_transformers
 from nas.models import generate
 
 HIDDEN, HEADS, KEY_VALUE_HEADS, WIDTH, LAYERS, VOCABULARY, LENGTH = 24, 4, 2, 40, 3, 50, 16
@@ -44,35 +38,18 @@ def ours(name, tied="output", seed=0):
     return randomised(decoder(layers, tied=tied, **rms), seed)
 
 
-def theirs(name, model, tied="output"):
-    """transformers' model of that name with the weights of ours."""
-    common = {"vocab_size": VOCABULARY, "attn_implementation": "eager", "tie_word_embeddings": tied == "output",
-              "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}  # fmt: skip
-    sizes = {"hidden_size": HIDDEN, "intermediate_size": WIDTH, "num_hidden_layers": LAYERS,
-             "num_attention_heads": HEADS, "max_position_embeddings": LENGTH, "rms_norm_eps": 1e-6,
-             "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}}  # fmt: skip
-    if name == "gpt2":
-        config = GPT2Config(n_embd=HIDDEN, n_head=HEADS, n_inner=WIDTH, n_layer=LAYERS, n_positions=LENGTH, **common)
-        result, state = GPT2LMHeadModel(config), copied_weights.of_gpt2(model)
-    elif name == "mistral":
-        config = MistralConfig(**sizes, num_key_value_heads=HEADS, head_dim=HIDDEN // HEADS, sliding_window=4, **common)
-        result, state = MistralForCausalLM(config), copied_weights.of_llama(model)
-    elif name == "lfm2":
-        del sizes["rms_norm_eps"]
-        config = Lfm2Config(
-            **sizes,
-            norm_eps=1e-6,
-            layer_types=["conv"] * LAYERS,
-            block_auto_adjust_ff_dim=False,
-            use_cache=False,  # theirs has no cache without a layer of attention
-            **common,
+def theirs(model):
+    """transformers' model, as it loads what is written for it; equal names and shapes are asked for."""
+    form = form_of(model.architecture)
+    with tempfile.TemporaryDirectory() as folder:
+        assert write_transformers(model, Path(folder)) < TOLERANCE
+        result, told = getattr(transformers, form.model_class).from_pretrained(
+            folder, attn_implementation="eager", output_loading_info=True
         )
-        result, state = Lfm2ForCausalLM(config), copied_weights.of_lfm2(model)
-    else:
-        head_dim = 8 if name == "llama-with-heads-of-eight" else HIDDEN // HEADS
-        config = LlamaConfig(**sizes, num_key_value_heads=KEY_VALUE_HEADS, head_dim=head_dim, **common)
-        result, state = LlamaForCausalLM(config), copied_weights.of_llama(model)
-    result.load_state_dict(state, strict=True)
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+    if hasattr(result, "generation_config"):
+        result.generation_config.eos_token_id = None  # tests go on behind it
     return result.eval()
 
 
@@ -103,7 +80,7 @@ each_decoder = pytest.mark.parametrize(("name", "tied"), DECODERS)
 def test_a_decoder_equals_theirs(name, tied, seed, padded):
     model = ours(name, tied, seed)
     tokens, mask = tokens_of(3, max(LENGTHS), VOCABULARY, seed), mask_of(LENGTHS)
-    expected = theirs(name, model, tied)(tokens, attention_mask=mask.long() if padded else None).logits
+    expected = theirs(model)(tokens, attention_mask=mask.long() if padded else None).logits
     logits = model(tokens, mask if padded else None)
     real = mask if padded else torch.ones_like(mask)
     torch.testing.assert_close(logits[real], expected[real], **EXACT)
@@ -113,7 +90,7 @@ def test_a_decoder_equals_theirs(name, tied, seed, padded):
 @each_decoder
 def test_greedy_generation_writes_what_theirs_writes(name, tied):
     model = talkative(ours(name, tied))
-    other = theirs(name, model, tied)
+    other = theirs(model)
     tokens, new = tokens_of(3, 9, VOCABULARY, seed=4), 7
     together = generate(model, tokens, mask_of([9, 5, 2]), max_new_tokens=new).tokens
     for row, length in enumerate([9, 5, 2]):  # theirs pads on the left: so one by one
@@ -127,7 +104,7 @@ def test_greedy_generation_writes_what_theirs_writes(name, tied):
 @each_decoder
 def test_beam_search_of_a_fixed_length_finds_what_theirs_finds(name, tied):
     model = talkative(ours(name, tied))
-    other = theirs(name, model, tied)
+    other = theirs(model)
     prompt = tokens_of(1, 5, VOCABULARY, seed=6)
     found = generate(model, prompt, max_new_tokens=6, beams=4)
     expected = other.generate(
@@ -162,23 +139,69 @@ def test_a_post_norm_encoder_with_segments_equals_bert(seed, padded, segmented):
         ),
         seed,
     )
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=HIDDEN,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        intermediate_size=WIDTH,
-        hidden_act="gelu",
-        max_position_embeddings=LENGTH,
-        type_vocab_size=2,
-        layer_norm_eps=1e-5,  # torch's own; BERT's published 1e-12 differs
-        pad_token_id=None,
-        num_labels=5,
-        attn_implementation="eager",
-    )
-    bert = BertForSequenceClassification(config).eval()
-    bert.load_state_dict(copied_weights.of_bert(model), strict=True)
+    bert = theirs(model)
     tokens, mask = tokens_of(3, max(LENGTHS), VOCABULARY, seed), mask_of(LENGTHS)
     segments = (torch.arange(max(LENGTHS)) >= 4).long().expand(3, -1) if segmented else None
     expected = bert(tokens, attention_mask=mask.long() if padded else None, token_type_ids=segments).logits
     torch.testing.assert_close(model(tokens, mask if padded else None, segments), expected, **EXACT)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_other_activations_are_named_as_theirs(activation):
+    layers = [{"heads": HEADS, "feed_forward_size": WIDTH}] * LAYERS
+    theirs(randomised(decoder(layers, tied="output", positions="learned", activation=activation, hidden_size=HIDDEN)))
+
+
+def test_layers_that_are_run_again_are_written_again():
+    model = randomised(
+        decoder(
+            [{"heads": HEADS, "feed_forward_size": WIDTH}] * 2,
+            norm="rms",
+            positions="rotary",
+            activation="swiglu",
+            bias=False,
+            hidden_size=HIDDEN,
+            repeats=2,
+        )
+    )
+    assert theirs(model).config.num_hidden_layers == 4
+
+
+SETTINGS = {"norm": "rms", "positions": "rotary", "activation": "swiglu", "bias": False, "hidden_size": HIDDEN}
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"positions": "learned"}, "decoder.positions"),
+        ({"activation": "gelu"}, "decoder.activation"),
+        ({"embedding_size": 8}, "decoder.embedding_size"),
+        ({"norm": "layer"}, "decoder.positions"),
+    ],
+)
+def test_what_has_no_equal_says_why(changed, field):
+    architecture = decoder([{"heads": HEADS, "feed_forward_size": WIDTH}], **{**SETTINGS, **changed})
+    with pytest.raises(InvalidInput) as error:
+        form_of(architecture)
+    assert error.value.problems[0].field == f"architecture.{field}"
+
+
+def test_layers_of_different_shapes_have_no_equal(tmp_path):
+    widths = [{"heads": HEADS, "feed_forward_size": size} for size in (WIDTH, 2 * WIDTH)]
+    with pytest.raises(InvalidInput, match="Llama has equal layers"):
+        write_transformers(randomised(decoder(widths, **SETTINGS)), tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_what_computes_something_else_is_not_left_behind(tmp_path, monkeypatch):
+    model = ours("llama")
+    right = transformers_form._llama_state
+
+    def wrong(given):
+        state = right(given)
+        return {**state, "model.norm.weight": state["model.norm.weight"] * 1.01}
+
+    monkeypatch.setattr(transformers_form, "_llama_state", wrong)
+    with pytest.raises(PocketformerError, match="LlamaForCausalLM does not compute what the model does"):
+        write_transformers(model, tmp_path)
+    assert not list(tmp_path.iterdir())
