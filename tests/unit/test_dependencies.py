@@ -22,7 +22,7 @@ def _normal(name: str) -> str:
 def _declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"]]
-    for extra in ("postgres", "distributed", "executorch", "datasets"):
+    for extra in ("postgres", "distributed", "executorch", "transformers", "datasets"):
         lines += project["optional-dependencies"][extra]
     return {_normal(re.match(r"[\w.-]+", line).group()) for line in lines}
 
