@@ -17,7 +17,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY search_spaces search_spaces
 COPY nas nas
 COPY api api
-RUN python -m pip install -e '.[datasets,postgres,distributed]'
+RUN python -m pip install -e '.[datasets,postgres,distributed,executorch,transformers]'
 
 # Started alone, a container keeps its SQLite file in /data: mount a volume. /cache is for one that machines share.
 ENV POCKETFORMER_DATABASE_URL=sqlite:////data/pocketformer.db

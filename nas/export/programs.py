@@ -106,7 +106,13 @@ def file_of(path: Path, family: str, phase: Phase) -> Path:
 def _written(chosen: Runtime, whole: Pass, file: Path, part: Path, precision: Precision) -> Program:
     """Write what is to become `file` to `part`; raise `PocketformerError` unless it computes what torch computes."""
     names, outputs = whole.names()
-    chosen.export(whole, whole.example, part, precision)
+    try:
+        chosen.export(whole, whole.example, part, precision)
+    except PocketformerError:
+        raise
+    except Exception as error:  # whatever an exporter raises for what its runtime can't take
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PocketformerError(f"{file.name} can't be written: the exporter says: {reason}") from error
     if isinstance(chosen, OnnxRuntime):
         _name(part, names, outputs)
     difference = _difference(running(part, chosen, names, outputs), whole)

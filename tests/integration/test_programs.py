@@ -92,7 +92,9 @@ def test_a_window_that_is_longer_than_the_text_has_nothing_in_its_other_slots(ru
     document["decoder"]["layer"]["attention"] = {"local": {"heads": [1], "window": [4]}}
     space = SearchSpace.from_document(document)
     architecture, workload = space.sample(random.Random(0)), workload_of(space)
-    written = write_programs(architecture, None, tmp_path / f"m{suffix}", workload, runtime_name=runtime_name)
+    path = tmp_path / f"m{suffix}"
+    write_programs(architecture, None, path, workload, runtime_name=runtime_name, precision="int8-dynamic")
+    written = write_programs(architecture, None, path, workload, runtime_name=runtime_name)
     found = loaded(written, runtime_name)["prefill"](read([1, 2], workload))
     keys = found["cache_0_0"][0, 0]
     assert keys.shape[0] == 4
@@ -196,3 +198,15 @@ def test_a_batch_of_texts_of_different_lengths_is_one_call(tmp_path):
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([row])) for row in rows])
     assert torch.allclose(torch.from_numpy(found), expected, atol=1e-5)
+
+
+def test_what_an_exporter_cannot_take_is_said_in_its_words(tmp_path, monkeypatch):
+    architecture, workload, _, weights = subject("small-encoder")
+
+    def refuse(*_):
+        raise RuntimeError("Exporting the operator 'aten::frobnicate' is not supported\nand so on")
+
+    monkeypatch.setattr("nas.latency.runtimes.onnxruntime.OnnxRuntime.export", refuse)
+    with pytest.raises(PocketformerError, match=r"m.onnx can't be written: .*'aten::frobnicate' is not supported$"):
+        write_programs(architecture, weights, tmp_path / "m.onnx", workload)
+    assert not list(tmp_path.iterdir())

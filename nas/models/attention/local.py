@@ -43,14 +43,14 @@ class LocalAttention(DotProductAttention):
         """Write the last tokens of each prompt (B, H, T, E) over a ring (B, H, slots, E)."""
         b, h, slots, e = fixed_shape(held)
         t = fixed_shape(new)[2]
-        slot = torch.arange(slots, device=new.device)
         if padding_mask is None:
             last = torch.full((b, 1), t - 1, device=new.device)
         else:
             last = padding_mask.sum(dim=1, keepdim=True) - 1  # (B, 1)
-        # The last position up to `last` that stands in the slot; below 0 where none does. The dividend is kept above 0,
-        # of which alone every runtime has the same remainder: ExecuTorch's has the sign of the dividend
-        place = last - (last - slot + slots) % slots  # (B, slots)
+        # The last position up to `last` that stands in the slot; below 0 where none does. The dividend, last − slot, is
+        # kept above 0, of which alone every runtime has the same remainder: ExecuTorch's has the dividend's sign. And a
+        # number added to integers makes floats of them where int8 is prepared, so it is part of a tensor
+        place = last - (last + torch.arange(slots, 0, -1, device=new.device)) % slots  # (B, slots)
         taken = new.gather(2, place.clamp(min=0)[:, None, :, None].expand(b, h, slots, e))
         return torch.where((place >= 0)[:, None, :, None], taken, held)
 
