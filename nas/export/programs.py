@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nas.architecture import Architecture
 from nas.errors import PocketformerError
 from nas.export.weights import load_weights
-from nas.latency.runtimes import Precision, Runtime, executorch, runtime
+from nas.latency.runtimes import Precision, Runtime, executorch, export, runtime
 from nas.latency.runtimes.onnxruntime import OnnxRuntime
 from nas.models.build import Model, build_model
 from nas.models.passes import Pass
@@ -106,13 +106,7 @@ def file_of(path: Path, family: str, phase: Phase) -> Path:
 def _written(chosen: Runtime, whole: Pass, file: Path, part: Path, precision: Precision) -> Program:
     """Write what is to become `file` to `part`; raise `PocketformerError` unless it computes what torch computes."""
     names, outputs = whole.names()
-    try:
-        chosen.export(whole, whole.example, part, precision)
-    except PocketformerError:
-        raise
-    except Exception as error:  # whatever an exporter raises for what its runtime can't take
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PocketformerError(f"{file.name} can't be written: the exporter says: {reason}") from error
+    export(chosen, whole, whole.example, part, precision, file.name)
     if isinstance(chosen, OnnxRuntime):
         _name(part, names, outputs)
     difference = _difference(running(part, chosen, names, outputs), whole)

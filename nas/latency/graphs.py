@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
-from nas.latency.runtimes import Precision, runtime
+from nas.latency.runtimes import Precision, export, runtime
 from nas.models.called import call_with_inputs
 from nas.models.passes import pass_of
 from nas.processes import process_pool
@@ -141,7 +141,8 @@ def _export(source: Source, graph: Graph, runtime_name: str, precision: Precisio
     module, inputs = module_of(source)
     with torch.inference_mode():
         expected = module(*inputs)
-    runtime(runtime_name).export(module, inputs, directory / graph.model, precision)
+    what = f"{source.key}, for {runtime_name},"
+    export(runtime(runtime_name), module, inputs, directory / graph.model, precision, what)
     _save(directory / graph.inputs, inputs)
     _save(directory / graph.expected, expected)  # last: says that the graph is whole
 

@@ -207,6 +207,8 @@ def test_what_an_exporter_cannot_take_is_said_in_its_words(tmp_path, monkeypatch
         raise RuntimeError("Exporting the operator 'aten::frobnicate' is not supported\nand so on")
 
     monkeypatch.setattr("nas.latency.runtimes.onnxruntime.OnnxRuntime.export", refuse)
-    with pytest.raises(PocketformerError, match=r"m.onnx can't be written: .*'aten::frobnicate' is not supported$"):
+    with pytest.raises(
+        PocketformerError, match=r"m.onnx can't be written in fp32: .*'aten::frobnicate' is not supported$"
+    ):
         write_programs(architecture, weights, tmp_path / "m.onnx", workload)
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from nas.errors import InvalidInput
+from nas.errors import InvalidInput, PocketformerError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,6 +64,23 @@ def runtime(name: str) -> Runtime:
     module, _, class_name = RUNTIMES[name].partition(":")
     result: Runtime = getattr(import_module(module), class_name)()
     return result
+
+
+class NotTaken(PocketformerError):
+    """A runtime does not take a module: its exporter knows no translation of an operator."""
+
+
+def export(
+    chosen: Runtime, module: nn.Module, inputs: tuple[Tensor, ...], path: Path, precision: Precision, what: str
+) -> None:
+    """Write a module for a runtime; raise `NotTaken`, in the exporter's words, saying what of `what` it can't take."""
+    try:
+        chosen.export(module, inputs, path, precision)
+    except PocketformerError:
+        raise
+    except Exception as error:  # exporters raise whatever they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NotTaken(f"{what} can't be written in {precision}: the exporter says: {reason}") from error
 
 
 def device_side(chosen: Runtime) -> Path:
