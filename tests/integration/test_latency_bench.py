@@ -23,7 +23,7 @@ from nas.latency.graphs import Graph, Source, WholePass, module_of
 from nas.latency.journal import Journal
 from nas.latency.runtimes import NotTaken, device_side, runtime
 from nas.latency.transports import transport_at
-from nas.models.attention.softmax import SoftmaxAttention
+from nas.models.attention.linear import LinearAttention
 from nas.space import Genotype, SearchSpace
 from nas.sub_blocks.calls import Call, calls, phases
 from nas.sub_blocks.space_calls import calls_of_space
@@ -121,9 +121,11 @@ def test_a_graph_that_can_not_be_run_ends_the_campaign_in_the_words_of_the_runti
 
 def test_an_operator_that_a_runtime_does_not_take_is_found_before_anything_is_measured(tmp_path, monkeypatch):
     """And so before any search: no table of the space can be made for the device, and no job goes without one."""
-    call = next(c for c in calls_of_space(SMOKE, WORKLOAD) if dict(c.sub_block.settings).get("attention") == "softmax")
-    combine = SoftmaxAttention.combine
-    monkeypatch.setattr(SoftmaxAttention, "combine", lambda self, mixed: combine(self, torch.fft.fft(mixed).real))
+    space = SearchSpace.bundled("text-encoder")
+    found = (c for c in calls_of_space(space, WORKLOAD) if dict(c.sub_block.settings).get("attention") == "linear")
+    call = next(found)  # the sentinel is of softmax attention
+    combine = LinearAttention.combine
+    monkeypatch.setattr(LinearAttention, "combine", lambda self, mixed: combine(self, torch.fft.fft(mixed).real))
     with pytest.raises(NotTaken) as error:
         a_bench({call.key: call}, tmp_path)
     assert str(error.value).startswith(f"{call.key}, for onnxruntime, can't be written in fp32: ")
