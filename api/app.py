@@ -29,6 +29,7 @@ from api.routes import (
     health,
     jobs,
     keys,
+    samplers,
     score,
     search_spaces,
     session,
@@ -70,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     if "*" not in settings.allowed_hosts:
         app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
-    for resource in (search_spaces, devices, datasets, score, jobs, events, trials):
+    for resource in (search_spaces, devices, datasets, samplers, score, jobs, events, trials):
         app.include_router(resource.router)
     for resource in (keys, session, health, docs, dashboard):
         app.include_router(resource.router)

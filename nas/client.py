@@ -203,6 +203,14 @@ class Client:
         own = isinstance(document.get("task"), Mapping) and isinstance(document["task"].get("dataset"), Mapping)
         return self._post("/v1/jobs", document, headers, PREPARING_S if own else None)
 
+    def check_job(self, document: Mapping[str, Any]) -> Document:
+        """Return what is wrong with a document, finished or not, and what each metric can reach; submit nothing."""
+        return self._post("/v1/jobs/check", document)
+
+    def samplers(self) -> list[Document]:
+        """Return every sampler that a job can name, with a line about each."""
+        return list(self._get("/v1/samplers")["samplers"])
+
     def jobs(self, limit: int | None = None) -> Iterator[Document]:
         """Yield jobs, newest first, page by page; at most `limit`."""
         cursor, count = None, 0

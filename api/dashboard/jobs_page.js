@@ -189,6 +189,11 @@ function emptyState() {
     h(
       "p",
       {},
+      h("a", { class: "button primary", href: "/new" }, "Make the first one"),
+    ),
+    h(
+      "p",
+      {},
       "A job searches a space of architectures for the ones that are both good and cheap. Describe it in one ",
       "YAML file:",
     ),

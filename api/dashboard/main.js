@@ -2,6 +2,7 @@
 
 import { jobPage } from "./job_page.js";
 import { jobsPage } from "./jobs_page.js";
+import { newJobPage } from "./new_job_page.js";
 import { askForKey, showWhoIsSignedIn } from "./sign_in.js";
 
 const content = document.getElementById("content");
@@ -12,6 +13,9 @@ showWhoIsSignedIn();
 
 if (job) {
   jobPage(content, decoded(job[1]));
+} else if (location.pathname === "/new") {
+  document.querySelector(".new-job-link").hidden = true;
+  newJobPage(content);
 } else {
   document.getElementById("nav-jobs").setAttribute("aria-current", "page");
   jobsPage(content);

@@ -32,6 +32,7 @@ def dashboard_files() -> list[Mount]:
 
 
 @router.get("/")
+@router.get("/new")
 @router.get("/jobs/{job_id}")
 async def page() -> Response:
     """Serve the one page."""

@@ -25,6 +25,7 @@ from nas.store.keys import Role
 
 OPEN = {
     ("GET", "/"),
+    ("GET", "/new"),
     ("GET", "/jobs/{job_id}"),
     ("GET", "/docs"),
     ("GET", "/docs/start.js"),
@@ -38,6 +39,8 @@ READ = {
     ("GET", "/metrics"),
     ("GET", "/v1/session"),
     ("POST", "/v1/score"),
+    ("POST", "/v1/jobs/check"),
+    ("GET", "/v1/samplers"),
     ("GET", "/v1/search-spaces"),
     ("GET", "/v1/search-spaces/{name}"),
     ("GET", "/v1/devices"),
