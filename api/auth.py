@@ -30,6 +30,9 @@ _OPEN = frozenset(
     {
         "/",
         "/new",
+        "/compare",
+        "/devices",
+        "/devices/{name}",
         "/jobs/{job_id}",
         "/docs",
         "/docs/start.js",

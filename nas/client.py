@@ -152,6 +152,10 @@ class Client:
         """Return one whole latency table."""
         return self._get(f"/v1/devices/{_segment(device)}/latency-tables/{version}")
 
+    def latency_table_report(self, device: str, version: int) -> Document:
+        """Return how far a latency table can be trusted, model by model, and which search spaces it covers."""
+        return self._get(f"/v1/devices/{_segment(device)}/latency-tables/{version}/report")
+
     def add_latency_table(self, device: str, document: Mapping[str, Any]) -> Document:
         """Add a latency table as the device's next version; return its summary."""
         return self._post(f"/v1/devices/{_segment(device)}/latency-tables", document)

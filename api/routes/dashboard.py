@@ -33,6 +33,8 @@ def dashboard_files() -> list[Mount]:
 
 @router.get("/")
 @router.get("/new")
+@router.get("/devices")
+@router.get("/devices/{name}")
 @router.get("/jobs/{job_id}")
 async def page() -> Response:
     """Serve the one page."""

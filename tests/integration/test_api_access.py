@@ -26,6 +26,8 @@ from nas.store.keys import Role
 OPEN = {
     ("GET", "/"),
     ("GET", "/new"),
+    ("GET", "/devices"),
+    ("GET", "/devices/{name}"),
     ("GET", "/jobs/{job_id}"),
     ("GET", "/docs"),
     ("GET", "/docs/start.js"),
@@ -47,6 +49,7 @@ READ = {
     ("GET", "/v1/devices/{name}"),
     ("GET", "/v1/devices/{name}/latency-tables"),
     ("GET", "/v1/devices/{name}/latency-tables/{version}"),
+    ("GET", "/v1/devices/{name}/latency-tables/{version}/report"),
     ("GET", "/v1/datasets"),
     ("GET", "/v1/datasets/{name}"),
     ("GET", "/v1/jobs"),
