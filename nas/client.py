@@ -282,6 +282,15 @@ class Client:
         """Return how much each choice of the space matters to each objective of the job."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/importance")
 
+    def compare_jobs(self, job_ids: Sequence[str], objectives: Sequence[str] | None = None) -> Document:
+        """Return the fronts of jobs under common objectives, and what keeps their numbers from being compared."""
+        joined = ",".join(objectives) if objectives else None
+        return self._get("/v1/compare/jobs", job=list(job_ids), objectives=joined)
+
+    def compare_trials(self, first: tuple[str, int], second: tuple[str, int]) -> Document:
+        """Return two architectures side by side, each given as (job id, trial number)."""
+        return self._get("/v1/compare/trials", trial=[f"{job}:{number}" for job, number in (first, second)])
+
     def trials(self, job_id: str, state: str | None = None) -> Iterator[Document]:
         """Yield the trials of a job by number, page by page."""
         after: int | None = None

@@ -33,6 +33,7 @@ def dashboard_files() -> list[Mount]:
 
 @router.get("/")
 @router.get("/new")
+@router.get("/compare")
 @router.get("/devices")
 @router.get("/devices/{name}")
 @router.get("/jobs/{job_id}")

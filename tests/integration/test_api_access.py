@@ -26,6 +26,7 @@ from nas.store.keys import Role
 OPEN = {
     ("GET", "/"),
     ("GET", "/new"),
+    ("GET", "/compare"),
     ("GET", "/devices"),
     ("GET", "/devices/{name}"),
     ("GET", "/jobs/{job_id}"),
@@ -43,6 +44,8 @@ READ = {
     ("POST", "/v1/score"),
     ("POST", "/v1/jobs/check"),
     ("GET", "/v1/samplers"),
+    ("GET", "/v1/compare/jobs"),
+    ("GET", "/v1/compare/trials"),
     ("GET", "/v1/search-spaces"),
     ("GET", "/v1/search-spaces/{name}"),
     ("GET", "/v1/devices"),
