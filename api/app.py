@@ -21,6 +21,7 @@ from api.openapi import describe
 from api.problems import handle_problems
 from api.rates import Rates
 from api.routes import (
+    check,
     compare,
     dashboard,
     datasets,
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     if "*" not in settings.allowed_hosts:
         app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
-    for resource in (search_spaces, devices, datasets, samplers, score, jobs, events, trials, compare):
+    for resource in (search_spaces, devices, datasets, samplers, score, check, jobs, events, trials, compare):
         app.include_router(resource.router)
     for resource in (keys, session, health, docs, dashboard):
         app.include_router(resource.router)

@@ -43,7 +43,7 @@ _OPEN = frozenset(
     }
 )
 """Routes for everybody: pages without data in them, whether the service is up, and the way in."""
-_ONLY_READ = frozenset({("POST", "/v1/score"), ("POST", "/v1/jobs/check")})
+_ONLY_READ = frozenset({("POST", "/v1/score"), ("POST", "/v1/check")})
 """What changes nothing, whatever its method says."""
 _ADMINISTERED = ("/v1/keys", "/v1/audit")
 _PRINCIPAL = "pocketformer.principal"

@@ -209,7 +209,7 @@ class Client:
 
     def check_job(self, document: Mapping[str, Any]) -> Document:
         """Return what is wrong with a document, finished or not, and what each metric can reach; submit nothing."""
-        return self._post("/v1/jobs/check", document)
+        return self._post("/v1/check", document)
 
     def samplers(self) -> list[Document]:
         """Return every sampler that a job can name, with a line about each."""

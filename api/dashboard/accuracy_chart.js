@@ -28,10 +28,15 @@ export class AccuracyChart {
     );
     const plotly = await loadPlotly();
     if (models !== this.#latest) return;
-    await plotly.react(this.element, traces(models, coloursOf(this.element)), layout(models, coloursOf(this.element)), {
-      ...CONFIG,
-      responsive: true,
-    });
+    await plotly.react(
+      this.element,
+      traces(models, coloursOf(this.element)),
+      layout(models, coloursOf(this.element)),
+      {
+        ...CONFIG,
+        responsive: true,
+      },
+    );
   }
 }
 
@@ -45,7 +50,8 @@ function traces(models, colours) {
     y: list.map((model) => model.predicted_ms),
     customdata: list.map((model) => model.architecture_id),
     text: list.map(
-      (m) => `${significant(m.measured_ms)} ms measured<br>${significant(m.predicted_ms)} ms predicted` +
+      (m) =>
+        `${significant(m.measured_ms)} ms measured<br>${significant(m.predicted_ms)} ms predicted` +
         `<br>${significant(m.lower_ms)} to ${significant(m.upper_ms)} ms stated`,
     ),
     hovertemplate: "%{text}<extra></extra>",
@@ -70,8 +76,16 @@ function traces(models, colours) {
       hoverinfo: "skip",
       line: { width: 1.2, dash: "dash", color: colours.dim },
     },
-    points("inside", models.filter((model) => model.inside), colours.front),
-    points("outside", models.filter((model) => !model.inside), colours.limit),
+    points(
+      "inside",
+      models.filter((model) => model.inside),
+      colours.front,
+    ),
+    points(
+      "outside",
+      models.filter((model) => !model.inside),
+      colours.limit,
+    ),
   ];
 }
 

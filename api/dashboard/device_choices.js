@@ -75,7 +75,8 @@ export class DeviceChoices {
     const shown = JSON.stringify([keys, this.#draft.workload]);
     if (this.#lengths.dataset.shown === shown) return;
     this.#lengths.dataset.shown = shown;
-    const same = (w) => ["batch", "input_length", "output_length"].every((n) => (w[n] || 0) === lengthOf(this.#draft, n));
+    const same = (w) =>
+      ["batch", "input_length", "output_length"].every((n) => (w[n] || 0) === lengthOf(this.#draft, n));
     const buttons = keys
       .map(readWorkload)
       .filter((workload) => !same(workload))

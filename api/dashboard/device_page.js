@@ -15,7 +15,12 @@ export async function devicePage(root, name) {
     new DevicePage(root, await get(`/v1/devices/${encodeURIComponent(name)}`));
   } catch (error) {
     if (error.status === 404) show(root, missing(name));
-    else show(root, head(name), failure(error, () => devicePage(root, name)));
+    else
+      show(
+        root,
+        head(name),
+        failure(error, () => devicePage(root, name)),
+      );
   }
 }
 
@@ -28,14 +33,29 @@ class DevicePage {
     this.device = device;
     this.rows = h("tbody", {});
     const has = device.tables.length > 0;
-    show(root, head(device.name, newJob(device)), facts(device), has ? this.#tables() : noTable(device), this.#place);
+    show(
+      root,
+      head(device.name, newJob(device)),
+      facts(device),
+      has ? this.#tables() : noTable(device),
+      this.#place,
+    );
     if (!has) return;
     addEventListener("popstate", () => this.#show());
     this.#show();
   }
 
   #tables() {
-    const titles = ["Table", "Search space", "Workload", "Measured", "Entries", "Whole models", "Mean error", "Interval"];
+    const titles = [
+      "Table",
+      "Search space",
+      "Workload",
+      "Measured",
+      "Entries",
+      "Whole models",
+      "Mean error",
+      "Interval",
+    ];
     return h(
       "section",
       { class: "device-tables" },
@@ -46,7 +66,15 @@ class DevicePage {
         h(
           "table",
           { class: "plain" },
-          h("thead", {}, h("tr", {}, titles.map((text) => h("th", { scope: "col" }, text)))),
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              titles.map((text) => h("th", { scope: "col" }, text)),
+            ),
+          ),
           this.rows,
         ),
       ),
@@ -58,7 +86,10 @@ class DevicePage {
     const given = Number(new URLSearchParams(location.search).get("table"));
     const versions = this.device.tables.map((table) => table.version);
     const version = versions.includes(given) ? given : versions.at(-1);
-    show(this.rows, [...this.device.tables].reverse().map((table) => this.#row(table, table.version === version)));
+    show(
+      this.rows,
+      [...this.device.tables].reverse().map((table) => this.#row(table, table.version === version)),
+    );
     const number = ++this.#asked;
     try {
       const report = await get(
@@ -68,7 +99,11 @@ class DevicePage {
       this.#report.draw(report);
       show(this.#place, this.#report.element);
     } catch (error) {
-      if (number === this.#asked) show(this.#place, failure(error, () => this.#show()));
+      if (number === this.#asked)
+        show(
+          this.#place,
+          failure(error, () => this.#show()),
+        );
     }
   }
 
@@ -109,7 +144,11 @@ function head(name, action) {
 }
 
 function newJob(device) {
-  return h("a", { class: "button", href: `/new?device=${encodeURIComponent(device.name)}` }, "New job on this device");
+  return h(
+    "a",
+    { class: "button", href: `/new?device=${encodeURIComponent(device.name)}` },
+    "New job on this device",
+  );
 }
 
 function facts(device) {
@@ -124,7 +163,9 @@ function facts(device) {
   return h(
     "dl",
     { class: "device-facts" },
-    rows.filter(([, value]) => value !== null).map(([title, value]) => h("div", {}, h("dt", {}, title), h("dd", {}, value))),
+    rows
+      .filter(([, value]) => value !== null)
+      .map(([title, value]) => h("div", {}, h("dt", {}, title), h("dd", {}, value))),
   );
 }
 

@@ -23,7 +23,10 @@ export async function devicesPage(root) {
     const { devices } = await get("/v1/devices");
     show(place, devices.length ? [list(devices), another()] : emptyState());
   } catch (error) {
-    show(place, failure(error, () => devicesPage(root)));
+    show(
+      place,
+      failure(error, () => devicesPage(root)),
+    );
   }
 }
 
@@ -70,7 +73,9 @@ function row(device) {
   return h(
     "tr",
     { role: "row", "data-device": device.name },
-    COLUMNS.map(([title, name]) => h("td", { role: "cell", class: `col-${name}`, "data-title": title }, cells[name])),
+    COLUMNS.map(([title, name]) =>
+      h("td", { role: "cell", class: `col-${name}`, "data-title": title }, cells[name]),
+    ),
   );
 }
 

@@ -33,12 +33,7 @@ export function showProblems(place, control, errors) {
   show(
     place,
     errors.map((error) =>
-      h(
-        "p",
-        {},
-        h("span", { class: "problem-allowed" }, "Allowed: ", error.allowed),
-        ...spelled(error.next_step),
-      ),
+      h("p", {}, h("span", { class: "problem-allowed" }, "Allowed: ", error.allowed), ...spelled(error.next_step)),
     ),
   );
 }

@@ -9,7 +9,8 @@ const LENGTHS = ["batch", "input_length", "output_length"];
 export function readAddress() {
   const given = new URLSearchParams(location.search);
   const workload = {};
-  for (const name of LENGTHS) if (/^\d{1,5}$/.test(given.get(name) ?? "")) workload[name] = Number(given.get(name));
+  for (const name of LENGTHS)
+    if (/^\d{1,5}$/.test(given.get(name) ?? "")) workload[name] = Number(given.get(name));
   return {
     like: given.get("like"),
     search_space: given.get("search_space"),

@@ -40,7 +40,9 @@ const ORDER = [
 export function inOrder(draft) {
   const names = Object.keys(draft);
   const known = ORDER.filter((name) => names.includes(name));
-  return Object.fromEntries([...known, ...names.filter((n) => !ORDER.includes(n))].map((name) => [name, draft[name]]));
+  return Object.fromEntries(
+    [...known, ...names.filter((n) => !ORDER.includes(n))].map((name) => [name, draft[name]]),
+  );
 }
 
 /** What a person typed as the document has it: a number where it is one, else the text, for the server to judge. */

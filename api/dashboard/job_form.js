@@ -70,7 +70,10 @@ export class JobForm {
         this.#number("task.training.learning_rate", "Learning rate", { placeholder: "0.003" }),
         this.#number("budget.hours", "Longest time", { unit: "hours", placeholder: "no limit" }),
         this.#number("seed", "Seed", { placeholder: "0" }),
-        this.#number("priority", "Priority", { placeholder: "0", hint: "Of waiting jobs the highest goes first." }),
+        this.#number("priority", "Priority", {
+          placeholder: "0",
+          hint: "Of waiting jobs the highest goes first.",
+        }),
       ),
     );
     return [
@@ -104,7 +107,11 @@ export class JobForm {
           this.#number("task.training.steps", "Training steps", { hint: "Of one candidate." }),
           this.#sampler(),
         ),
-        this.#switch("promotion", "Promotion", "all are trained a little, the better ones longer (successive halving)"),
+        this.#switch(
+          "promotion",
+          "Promotion",
+          "all are trained a little, the better ones longer (successive halving)",
+        ),
         this.#switch("finish", "Finish", "then train the front in full, with several seeds, and score it on test"),
         rare,
       ),

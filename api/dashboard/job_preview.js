@@ -24,7 +24,11 @@ export class JobPreview {
   constructor(asksForKeys) {
     this.#asksForKeys = asksForKeys;
     this.#tabs = TABS.map(([name, label]) =>
-      h("button", { type: "button", "aria-pressed": String(name === this.#shown), click: () => this.#choose(name) }, label),
+      h(
+        "button",
+        { type: "button", "aria-pressed": String(name === this.#shown), click: () => this.#choose(name) },
+        label,
+      ),
     );
     show(
       this.element,

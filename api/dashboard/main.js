@@ -1,5 +1,6 @@
 // The start of every page: the address says which one.
 
+import { comparePage } from "./compare_page.js";
 import { devicePage } from "./device_page.js";
 import { devicesPage } from "./devices_page.js";
 import { jobPage } from "./job_page.js";
@@ -20,6 +21,9 @@ if (job) {
   document.getElementById("nav-devices").setAttribute("aria-current", "page");
   if (device) devicePage(content, decoded(device[1]));
   else devicesPage(content);
+} else if (location.pathname === "/compare") {
+  document.getElementById("nav-jobs").setAttribute("aria-current", "page");
+  comparePage(content);
 } else if (location.pathname === "/new") {
   document.querySelector(".new-job-link").hidden = true;
   newJobPage(content);

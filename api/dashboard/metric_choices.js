@@ -41,7 +41,9 @@ export class MetricChoices {
       if (!this.#rows.has(metric.name)) this.#rows.set(metric.name, this.#row(metric));
       this.#update(metric);
     }
-    const rows = [...metrics].sort((a, b) => rank(a) - rank(b)).map((metric) => this.#rows.get(metric.name).element);
+    const rows = [...metrics]
+      .sort((a, b) => rank(a) - rank(b))
+      .map((metric) => this.#rows.get(metric.name).element);
     if (rows.some((row, index) => row !== this.#body.rows[index]) || rows.length !== this.#body.rows.length) {
       this.#body.replaceChildren(...rows);
     }
@@ -100,7 +102,11 @@ export class MetricChoices {
       h("th", { scope: "row", class: "metric-name" }, label, problem),
       reach,
       h("td", { class: "metric-objective" }, h("label", {}, objective, h("span", {}, direction))),
-      h("td", { class: "metric-limit" }, h("span", {}, operator, limit, h("span", { class: "unit" }, metric.unit))),
+      h(
+        "td",
+        { class: "metric-limit" },
+        h("span", {}, operator, limit, h("span", { class: "unit" }, metric.unit)),
+      ),
     );
     return { element, objective, operator, limit, reach, problem };
   }
@@ -134,7 +140,12 @@ export class MetricChoices {
     show(
       this.#further,
       further.map((text) =>
-        h("li", {}, h("code", {}, text), h("button", { type: "button", class: "link", click: () => this.#drop(text) }, "Remove")),
+        h(
+          "li",
+          {},
+          h("code", {}, text),
+          h("button", { type: "button", class: "link", click: () => this.#drop(text) }, "Remove"),
+        ),
       ),
     );
   }

@@ -20,7 +20,11 @@ export async function newJobPage(root) {
     known = await catalogue();
     draft = asked.like ? likeJob(await get(jobPath(asked.like))) : newDraft(known, asked);
   } catch (error) {
-    show(root, head(), failure(error, () => newJobPage(root)));
+    show(
+      root,
+      head(),
+      failure(error, () => newJobPage(root)),
+    );
     return;
   }
   new NewJob(root, known, draft, asked.like);
@@ -58,18 +62,30 @@ class NewJob {
     this.form.nameControl.addEventListener("input", () => (this.#named = true), { capture: true });
     this.preview = new JobPreview(known.session.asks_for_keys);
     this.problem = h("div", { class: "submit-problem", role: "alert" });
-    this.button = h("button", { type: "submit", class: "button primary", disabled: this.mayOnlyRead }, "Submit job");
+    this.button = h(
+      "button",
+      { type: "submit", class: "button primary", disabled: this.mayOnlyRead },
+      "Submit job",
+    );
     const element = h(
       "form",
       { class: "new-job", novalidate: true },
-      h("div", { class: "new-job-form" }, this.form.element, this.problem, h("p", { class: "buttons" }, this.button)),
+      h(
+        "div",
+        { class: "new-job-form" },
+        this.form.element,
+        this.problem,
+        h("p", { class: "buttons" }, this.button),
+      ),
       this.preview.element,
     );
     element.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
-    const about = like && h("p", { class: "page-about" }, "Like ", h("a", { href: `/jobs/${encodeURIComponent(like)}` }, like));
+    const about =
+      like &&
+      h("p", { class: "page-about" }, "Like ", h("a", { href: `/jobs/${encodeURIComponent(like)}` }, like));
     show(root, head(about), this.mayOnlyRead && readOnly(known.session), element);
     this.#check();
   }
@@ -85,7 +101,9 @@ class NewJob {
   #name() {
     if (this.#named) return;
     const space = this.draft.search_space?.name ?? this.draft.search_space;
-    this.draft.name = [this.draft.task.dataset, space].filter((part) => typeof part === "string" && part).join(", ");
+    this.draft.name = [this.draft.task.dataset, space]
+      .filter((part) => typeof part === "string" && part)
+      .join(", ");
     if (this.form) this.form.nameControl.value = this.draft.name;
   }
 
@@ -93,7 +111,7 @@ class NewJob {
     const number = ++this.#asked;
     this.preview.waits(true);
     try {
-      const check = await post("/v1/jobs/check", inOrder(this.draft));
+      const check = await post("/v1/check", inOrder(this.draft));
       if (number !== this.#asked) return; // a later one is on its way
       this.form.told(check);
       this.preview.draw(check);
@@ -101,7 +119,10 @@ class NewJob {
       if (!this.#submitFailed) show(this.problem);
     } catch (error) {
       if (number !== this.#asked) return;
-      show(this.problem, failure(error, () => this.#check()));
+      show(
+        this.problem,
+        failure(error, () => this.#check()),
+      );
     }
     this.preview.waits(false);
   }

@@ -57,9 +57,18 @@ function figures({ table, inside, models: list, duration_s: took, vocabulary_siz
     ["Mean error", `${errors.mean_absolute_percent.toFixed(2)} %`, "mean_absolute_percent"],
     ["Bias", `${signed(errors.bias_percent)} %`, "bias_percent", "above 0 it predicts too slow"],
     ["Within ±7 %", percent(errors.within_7_percent), "within_7_percent"],
-    ["90 % interval", `±${errors.interval_percent.toFixed(1)} %`, "interval_percent", "mean over the whole models"],
+    [
+      "90 % interval",
+      `±${errors.interval_percent.toFixed(1)} %`,
+      "interval_percent",
+      "mean over the whole models",
+    ],
     ["In their interval", `${within} of ${list.length} (${percent(inside)})`, "inside"],
-    ["Entries", `${exact(table.entries)}${table.invalid_entries ? `, ${table.invalid_entries} not valid` : ""}`, "entries"],
+    [
+      "Entries",
+      `${exact(table.entries)}${table.invalid_entries ? `, ${table.invalid_entries} not valid` : ""}`,
+      "entries",
+    ],
     ["Measured with", `vocabulary ${exact(words)}, ${exact(outputs)} outputs`, "sizes"],
     ["Measuring took", duration(took), "duration"],
     ["Recipe", recipe, "recipe"],
@@ -89,7 +98,15 @@ function models(list) {
       h(
         "table",
         { class: "plain" },
-        h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heads.map((text) => h("th", { scope: "col" }, text)),
+          ),
+        ),
         h(
           "tbody",
           {},

@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.auth import PrincipalDep, check_control, check_evaluator
 from api.inputs import DocumentDep, IdempotencyKeyDep, refuse_unknown_query, takes
-from api.schemas.check import JobCheck
 from api.schemas.job import JobPage, JobSummary
 from api.schemas.problem import documented
 from api.services import ServicesDep, StoreDep
 from nas.documents import validate
 from nas.jobs.catalogue import finish, retry, submit
-from nas.jobs.checking import check
 from nas.jobs.report import describe_job
 from nas.search.job import JobChanges
 
@@ -51,16 +49,6 @@ def submit_job(
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return describe_job(store, job)
-
-
-@router.post("/check", response_model=JobCheck, responses=documented(413, 415, 422), openapi_extra=takes("JobSpec"))
-def check_job(document: DocumentDep, services: ServicesDep, principal: PrincipalDep) -> dict[str, Any]:
-    """Check a job without submitting it: what is wrong with each field, and the reach of every metric it may name.
-
-    The document may be unfinished: what is missing is among `errors`, and the rest is told all the same.
-    """
-    check_evaluator(principal, document)
-    return check(services.store, document, services.settings.evaluators)
 
 
 @router.get("", response_model=JobPage, responses=documented(422))

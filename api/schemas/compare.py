@@ -39,7 +39,9 @@ class ComparedMember(Answer):
     number: int
     architecture_id: str
     metrics: dict[str, int | float] = Field(description="Those that all of the jobs have.")
-    on_joint_front: bool = Field(description="Whether no member of any of the fronts dominates it.")
+    on_joint_front: bool | None = Field(
+        description="Whether no member of any of the fronts dominates it; null where the jobs are not comparable."
+    )
 
 
 class ComparedJob(Answer):
@@ -52,13 +54,14 @@ class ComparedJob(Answer):
     limits: list[str]
     evaluated: int
     hypervolume: float | None = Field(description="0 to 1, under the common reference; null of an empty front.")
-    on_joint_front: int = Field(description="How many of its front are on that of all the jobs together.")
+    on_joint_front: int | None = Field(description="How many of its front are on that of all the jobs together.")
     front: list[ComparedMember]
 
 
 class JobComparison(Answer):
     """Jobs side by side."""
 
+    comparable: bool = Field(description="Whether nothing in `differences` keeps the objectives from being compared.")
     metrics: list[Objective] = Field(description="What may be an objective: the metrics that all of the jobs have.")
     objectives: list[Objective]
     reference: list[ReferenceEnd] = Field(description="By objective; without entries where all fronts are empty.")

@@ -26,8 +26,10 @@ _BEYOND = 0.1
 def compare_jobs(store: Store, ids: Sequence[str], objectives: Sequence[str] | None = None) -> dict[str, Any]:
     """Return the fronts of some jobs under objectives that all of them have, each under its own limits.
 
-    Without `objectives` those of the first job are taken that the others have too. Raises `NotFound` for an unknown
-    job, `InvalidInput` for too few or too many, or where an objective is not common to them.
+    Who is on the joint front is told where the jobs' numbers can be compared. Without `objectives` those of the first
+    job are taken that the others have too.
+
+    Raises `NotFound` for an unknown job, `InvalidInput` for too few or too many, or where an objective is not common.
     """
     if len(set(ids)) != len(ids) or not FEWEST <= len(ids) <= MOST:
         allowed = f"{FEWEST} to {MOST} different jobs"
@@ -46,8 +48,13 @@ def compare_jobs(store: Store, ids: Sequence[str], objectives: Sequence[str] | N
     ]
     maximise = [o.direction == "maximize" for o in chosen]
     reference = _reference(jobs, chosen, np.concatenate(values))
-    joint = _joint(values, maximise)
+    differences = differences_between(store, jobs, [o.name for o in chosen])
+    comparable = not any(difference["not_comparable"] for difference in differences)
+    joint: list[list[bool | None]] = [[None] * len(own) for own in values]
+    if comparable:
+        joint = _joint(values, maximise)
     return {
+        "comparable": comparable,
         "metrics": [_described(info) for info in common.values()],
         "objectives": [_described(info) for info in chosen],
         "reference": reference,
@@ -60,7 +67,7 @@ def compare_jobs(store: Store, ids: Sequence[str], objectives: Sequence[str] | N
                 "limits": [c.text for c in view.constraints],
                 "evaluated": view.evaluated,
                 "hypervolume": _volume(own, maximise, chosen, reference),
-                "on_joint_front": sum(flags),
+                "on_joint_front": sum(map(bool, flags)) if comparable else None,
                 "front": [
                     {
                         "number": trial.number,
@@ -73,7 +80,7 @@ def compare_jobs(store: Store, ids: Sequence[str], objectives: Sequence[str] | N
             }
             for job, view, trials, own, flags in zip(jobs, views, members, values, joint, strict=True)
         ],
-        "differences": differences_between(jobs, [o.name for o in chosen]),
+        "differences": differences,
     }
 
 
@@ -148,10 +155,11 @@ def _volume(
     return hypervolume(values, maximise, [r["point"] for r in reference], [r["ideal"] for r in reference])
 
 
-def _joint(values: Sequence[Values], maximise: Sequence[bool]) -> list[list[bool]]:
+def _joint(values: Sequence[Values], maximise: Sequence[bool]) -> list[list[bool | None]]:
     """Return of each job's members whether no member of any of the jobs dominates them."""
     on = set(front_rows(np.concatenate(values), maximise))
-    flags, start = [], 0
+    flags: list[list[bool | None]] = []
+    start = 0
     for own in values:
         flags.append([start + row in on for row in range(len(own))])
         start += len(own)

@@ -8,6 +8,7 @@ from typing import Any
 from nas.costs import cost_names
 from nas.search.job import JobSpec
 from nas.store.records import JobRecord
+from nas.store.store import Store
 
 Told = Callable[[JobRecord, JobSpec], str]
 
@@ -46,7 +47,7 @@ _FIELDS: tuple[tuple[str, Told, tuple[str, ...]], ...] = (
     ("Evaluator", _evaluator, (_QUALITY,)),
     ("Training", _training, (_QUALITY,)),
     ("Workload", _workload, (_QUALITY, _LATENCY, _COSTS)),
-    ("Latency tables", _tables, (_LATENCY,)),
+    ("Latency tables", _tables, ()),  # of the same device within what their intervals say
     ("Search space", lambda job, _: str(job.document["search_space"]["name"]), ()),
     ("Limits", lambda _, spec: "; ".join(spec.constraints) or "none", ()),
     ("Trials", lambda _, spec: str(spec.budget.trials), ()),
@@ -55,7 +56,7 @@ _FIELDS: tuple[tuple[str, Told, tuple[str, ...]], ...] = (
 )
 
 
-def differences_between(jobs: Sequence[JobRecord], metrics: Sequence[str]) -> list[dict[str, Any]]:
+def differences_between(store: Store, jobs: Sequence[JobRecord], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """Return what the jobs differ in; of what keeps numbers of these metrics apart, which numbers.
 
     What differs and harms no comparison, such as the seed, has no `not_comparable`.
@@ -66,10 +67,21 @@ def differences_between(jobs: Sequence[JobRecord], metrics: Sequence[str]) -> li
     for field, told, apart in _FIELDS:
         values = [told(job, spec) for job, spec in zip(jobs, specs, strict=True)]
         if len(set(values)) > 1:
+            kinds = (_LATENCY,) if told is _tables and _other_devices(store, jobs) else apart
             result.append(
-                {"field": field, "values": values, "not_comparable": [kind for kind in apart if kind in concerned]}
+                {"field": field, "values": values, "not_comparable": [kind for kind in kinds if kind in concerned]}
             )
     return result
+
+
+def _other_devices(store: Store, jobs: Sequence[JobRecord]) -> bool:
+    """Return whether a device of one job was something else when another job's table of it was measured."""
+    seen: dict[str, set[str]] = {}
+    for job in jobs:
+        for device, version in job.document["latency_tables"].items():
+            found = next((t.fingerprint for t in store.latency_tables(device) if t.version == version), "unknown")
+            seen.setdefault(device, set()).add(found)
+    return any(len(fingerprints) > 1 for fingerprints in seen.values())
 
 
 def kind_of(metric: str) -> str | None:

@@ -27,7 +27,7 @@ def compare_trials(store: Store, named: Sequence[tuple[str, int]]) -> dict[str, 
         raise InvalidInput.of("trial", given, "two different trials", "name them as `trial=JOB:3&trial=JOB:7`")
     jobs = [store.job(job_id) for job_id, _ in named]
     trials = [store.trial(job.id, number) for job, (_, number) in zip(jobs, named, strict=True)]
-    differ = [] if jobs[0].id == jobs[1].id else differences_between(jobs, list(common_metrics(jobs)))
+    differ = [] if jobs[0].id == jobs[1].id else differences_between(store, jobs, list(common_metrics(jobs)))
     apart = {kind for difference in differ for kind in difference["not_comparable"]}
     return {
         "trials": [

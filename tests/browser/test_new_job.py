@@ -85,7 +85,7 @@ def test_a_job_is_submitted_as_the_page_shows_it(form: Form, page: Page, service
 
 def test_every_metric_shows_what_the_server_says_it_reaches(form: Form, service: Service) -> None:
     form.open()
-    told = service.client.post("/v1/jobs/check", json=form.document()).json()
+    told = service.client.post("/v1/check", json=form.document()).json()
     assert {m["name"] for m in told["metrics"]} >= {"error_rate", LATENCY, "parameters", "macs"}
     for metric in told["metrics"]:
         row = form.metric(metric["name"])

@@ -42,7 +42,7 @@ READ = {
     ("GET", "/metrics"),
     ("GET", "/v1/session"),
     ("POST", "/v1/score"),
-    ("POST", "/v1/jobs/check"),
+    ("POST", "/v1/check"),
     ("GET", "/v1/samplers"),
     ("GET", "/v1/compare/jobs"),
     ("GET", "/v1/compare/trials"),

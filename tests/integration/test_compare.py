@@ -8,13 +8,16 @@ from typing import Any
 import moocore
 import numpy as np
 import pytest
-from api_examples import RecordingWorker, job_document
+from api_examples import RecordingWorker, device_document, job_document, latency_table
 from api_service import Service
 
-from nas.architecture import Architecture
+from nas.architecture import Architecture, TaskShape
 from nas.client import Client
 from nas.errors import InvalidInput, NotFound
 from nas.jobs.catalogue import submit
+from nas.quality.datasets import dataset_info
+from nas.space import SearchSpace
+from nas.workload import Workload
 
 REFERENCE = {"point": {"error_rate": 1.0, "parameters": 24000.0}, "ideal": {"error_rate": 0.0, "parameters": 6000.0}}
 
@@ -125,10 +128,33 @@ def test_what_differs_is_said_and_what_it_means(client: Client, service: Service
     training = next(d for d in told["differences"] if d["field"] == "Training")
     assert training["values"] == ["3 steps of 8 at 0.003", "9 steps of 32 at 0.003"]
     assert training["not_comparable"] == ["scores"]
+    assert not told["comparable"]
+    assert {job["on_joint_front"] for job in told["jobs"]} == {None}
+    assert {m["on_joint_front"] for job in told["jobs"] for m in job["front"]} == {None}
     costs = client.compare_jobs([pair[0].job.id, longer.job.id], ["parameters", "macs"])
+    assert costs["comparable"]
     assert all(d["not_comparable"] == [] for d in costs["differences"])
     seeds = client.compare_jobs([worker.job.id for worker in pair])["differences"]
     assert [(d["field"], d["values"], d["not_comparable"]) for d in seeds] == [("Seed", ["0", "1"], [])]
+
+
+def test_latencies_on_what_a_device_was_before_are_not_comparable(client: Client, service: Service) -> None:
+    info = dataset_info("language-identification")
+    space = SearchSpace.bundled("smoke").for_task(TaskShape(info.vocabulary_size, info.outputs, 16))
+    table = latency_table("twice-board", space, Workload(input_length=16))
+    named = {"devices": ["twice-board"], "objectives": ["error_rate", "latency_ms@twice-board"]}
+    client.add_device(device_document("twice-board"))
+    jobs = []
+    for changes in ({}, {}, {"runtime_version": "2.0.0"}):
+        client.add_device(device_document("twice-board") | changes)
+        client.add_latency_table("twice-board", table | {"device": table["device"] | changes})
+        jobs.append(recorded(service, (0.5, 0.4), None, **named).job.id)
+    again = client.compare_jobs(jobs[:2])
+    assert [d["field"] for d in again["differences"]] == ["Latency tables"]
+    assert again["comparable"]
+    changed = client.compare_jobs(jobs)
+    assert changed["differences"][0]["not_comparable"] == ["latencies"]
+    assert not changed["comparable"]
 
 
 def test_too_few_and_unknown_jobs_are_refused(client: Client, pair: tuple[RecordingWorker, ...]) -> None:

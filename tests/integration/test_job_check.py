@@ -136,14 +136,14 @@ def test_a_device_without_a_table_for_the_lengths_is_told_with_the_command(
 
 def test_text_that_is_no_text_is_answered(service: Service) -> None:
     body = b'{"name": "\\ud800", "search_space": "\\ud800"}'
-    answer = service.client.post("/v1/jobs/check", content=body, headers={"Content-Type": "application/json"})
+    answer = service.client.post("/v1/check", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200, answer.text
     assert not answer.json()["valid"]
 
 
 def test_what_is_no_document_is_refused(service: Service) -> None:
     with Client(service.url) as client, pytest.raises(InvalidInput):
-        client._post("/v1/jobs/check", [])  # type: ignore[arg-type]
+        client._post("/v1/check", [])  # type: ignore[arg-type]
 
 
 def test_every_sampler_is_listed_with_a_line(service: Service) -> None:
