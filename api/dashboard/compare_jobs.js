@@ -70,7 +70,7 @@ export class CompareJobs {
 
   #jobs() {
     const total = this.told.jobs.reduce((sum, job) => sum + job.on_joint_front, 0);
-    const heads = ["Job", "State", "Evaluated", "On its front", "On the joint front", "Hypervolume", "Limits"];
+    const heads = ["Job", "Hypervolume", "On the joint front", "On its front", "Evaluated", "State", "Limits"];
     const row = (job, index) =>
       h(
         "tr",
@@ -81,11 +81,11 @@ export class CompareJobs {
           h("span", { class: `compare-swatch compare-${PALETTE[index]}`, "aria-hidden": "true" }),
           h("a", { href: job.page }, job.name),
         ),
-        h("td", {}, job.state),
-        h("td", {}, String(job.evaluated)),
-        h("td", {}, String(job.front.length)),
-        h("td", {}, job.on_joint_front === null ? "–" : `${job.on_joint_front} of ${total}`),
         h("td", { class: "volume" }, share(job.hypervolume ?? NaN)),
+        h("td", {}, job.on_joint_front === null ? "–" : `${job.on_joint_front} of ${total}`),
+        h("td", {}, String(job.front.length)),
+        h("td", {}, String(job.evaluated)),
+        h("td", {}, job.state),
         h("td", {}, job.limits.map(spelled).join("; ") || "none"),
       );
     return h(

@@ -92,8 +92,7 @@ function figures({ metrics }, names) {
         metric.label_of_quality && h("span", { class: "tag tag-proxy" }, metric.label_of_quality),
       ),
       metric.values.map(cell),
-      h("td", { class: "ratio" }, metric.ratio === null ? "–" : `× ${significant(metric.ratio, 3)}`),
-      h("td", { class: "is-quiet" }, metric.comparable ? "" : "not comparable"),
+      h("td", { class: metric.comparable ? "ratio" : "ratio is-quiet" }, ratioOf(metric)),
     );
   };
   return h(
@@ -108,7 +107,7 @@ function figures({ metrics }, names) {
         h(
           "tr",
           {},
-          ["Metric", ...names, "Ratio", ""].map((text) => h("th", { scope: "col" }, text)),
+          ["Metric", ...names, "Ratio"].map((text) => h("th", { scope: "col" }, text)),
         ),
       ),
       h(
@@ -118,6 +117,12 @@ function figures({ metrics }, names) {
       ),
     ),
   );
+}
+
+// A ratio of numbers that mean different things would only mislead
+function ratioOf(metric) {
+  if (metric.ratio === null) return "–";
+  return metric.comparable ? `× ${significant(metric.ratio, 3)}` : "not comparable";
 }
 
 function changes(list, names) {

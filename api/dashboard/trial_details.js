@@ -111,7 +111,7 @@ export class TrialDetails {
         this.#folded("layers", "Layer by layer", () => layerTable(trial.architecture)),
       ),
       ["complete", "stopped"].includes(trial.state) && this.#folded("training", "Training", () => this.#training(trial)),
-      Object.keys(trial.metrics ?? {}).length > 0 &&
+      trial.links.config_yaml &&
         h(
           "p",
           { class: "buttons" },

@@ -115,6 +115,9 @@ def test_what_keeps_numbers_from_being_compared_is_said_and_nobody_is_on_a_joint
         expect(row).to_contain_text(value)
     assert not any(p["symbol"].endswith("-open") for job in told["jobs"] for p in drawn(page, job["id"]))
     expect(page.locator(f'tr[data-job="{longer.id}"]')).to_contain_text(HOSTILE)
+    page.goto(f"/compare?trials={pair[0].id}:1,{longer.id}:1")
+    expect(page.locator('tr[data-metric="error_rate"] .ratio')).to_have_text("not comparable")
+    expect(page.locator('tr[data-metric="parameters"] .ratio')).to_contain_text("×")
     assert page.locator("[onerror], main img").count() == 0
 
 
