@@ -2,6 +2,7 @@
 
 import { ApiError, get, jobPath, post } from "./api.js";
 import { h, show } from "./dom.js";
+import { count } from "./format.js";
 import { likeJob, newDraft, readAddress, writeAddress } from "./job_defaults.js";
 import { inOrder } from "./job_draft.js";
 import { JobForm } from "./job_form.js";
@@ -49,6 +50,7 @@ class NewJob {
   #timer = null;
   #asked = 0;
   #submitFailed = false;
+  #wrong = 0;
   #named;
 
   constructor(root, known, draft, like) {
@@ -115,7 +117,8 @@ class NewJob {
       if (number !== this.#asked) return; // a later one is on its way
       this.form.told(check);
       this.preview.draw(check);
-      this.checked = check;
+      if (check.errors.length !== this.#wrong) announce(count(check.errors.length, "field") + " to mend");
+      this.#wrong = check.errors.length;
       if (!this.#submitFailed) show(this.problem);
     } catch (error) {
       if (number !== this.#asked) return;
@@ -150,7 +153,7 @@ class NewJob {
     if (error.fields.length) {
       await this.#check();
       this.form.focusProblem();
-      announce(`Not submitted: ${error.fields.length} fields to mend`);
+      announce(`Not submitted: ${count(error.fields.length, "field")} to mend`);
       return;
     }
     this.#submitFailed = true;
