@@ -21,6 +21,8 @@ from api.openapi import describe
 from api.problems import handle_problems
 from api.rates import Rates
 from api.routes import (
+    check,
+    compare,
     dashboard,
     datasets,
     devices,
@@ -29,6 +31,7 @@ from api.routes import (
     health,
     jobs,
     keys,
+    samplers,
     score,
     search_spaces,
     session,
@@ -73,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     if "*" not in settings.allowed_hosts:
         app.add_middleware(OwnNames, allowed=settings.allowed_hosts)
     app.add_middleware(Around, metrics=metrics)  # added last, so outermost
-    for resource in (search_spaces, devices, datasets, score, jobs, events, trials):
+    for resource in (search_spaces, devices, datasets, samplers, score, check, jobs, events, trials, compare):
         app.include_router(resource.router)
     for resource in (keys, session, health, docs, dashboard):
         app.include_router(resource.router)

@@ -27,10 +27,23 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 USE_NOTED_EVERY_S = 60.0
 
 _OPEN = frozenset(
-    {"/", "/jobs/{job_id}", "/docs", "/docs/start.js", "/static/plotly.min.js", "/healthz", "/readyz", "/v1/session"}
+    {
+        "/",
+        "/new",
+        "/compare",
+        "/devices",
+        "/devices/{name}",
+        "/jobs/{job_id}",
+        "/docs",
+        "/docs/start.js",
+        "/static/plotly.min.js",
+        "/healthz",
+        "/readyz",
+        "/v1/session",
+    }
 )
 """Routes for everybody: pages without data in them, whether the service is up, and the way in."""
-_ONLY_READ = frozenset({("POST", "/v1/score")})
+_ONLY_READ = frozenset({("POST", "/v1/score"), ("POST", "/v1/check")})
 """What changes nothing, whatever its method says."""
 _ADMINISTERED = ("/v1/keys", "/v1/audit")
 _PRINCIPAL = "pocketformer.principal"

@@ -45,7 +45,7 @@ _SAID_OF_ITSELF: dict[type[BaseModel], dict[str, Any]] = {
 }
 """What a document tells beside the fields of its model; whoever sends it may leave it out."""
 
-_TAKEN = (Device, ScoreRequest, Finish, JobChanges, KeyRequest, SignIn)
+_TAKEN = (documents.JobDraft, Device, ScoreRequest, Finish, JobChanges, KeyRequest, SignIn)
 """Bodies that are read as documents, so that FastAPI does not see their models."""
 
 

@@ -152,6 +152,10 @@ class Client:
         """Return one whole latency table."""
         return self._get(f"/v1/devices/{_segment(device)}/latency-tables/{version}")
 
+    def latency_table_report(self, device: str, version: int) -> Document:
+        """Return how far a latency table can be trusted, model by model, and which search spaces it covers."""
+        return self._get(f"/v1/devices/{_segment(device)}/latency-tables/{version}/report")
+
     def add_latency_table(self, device: str, document: Mapping[str, Any]) -> Document:
         """Add a latency table as the device's next version; return its summary."""
         return self._post(f"/v1/devices/{_segment(device)}/latency-tables", document)
@@ -202,6 +206,14 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         own = isinstance(document.get("task"), Mapping) and isinstance(document["task"].get("dataset"), Mapping)
         return self._post("/v1/jobs", document, headers, PREPARING_S if own else None)
+
+    def check_job(self, document: Mapping[str, Any]) -> Document:
+        """Return what is wrong with a document, finished or not, and what each metric can reach; submit nothing."""
+        return self._post("/v1/check", document)
+
+    def samplers(self) -> list[Document]:
+        """Return every sampler that a job can name, with a line about each."""
+        return list(self._get("/v1/samplers")["samplers"])
 
     def jobs(self, limit: int | None = None) -> Iterator[Document]:
         """Yield jobs, newest first, page by page; at most `limit`."""
@@ -269,6 +281,15 @@ class Client:
     def importance(self, job_id: str) -> Document:
         """Return how much each choice of the space matters to each objective of the job."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/importance")
+
+    def compare_jobs(self, job_ids: Sequence[str], objectives: Sequence[str] | None = None) -> Document:
+        """Return the fronts of jobs under common objectives, and what keeps their numbers from being compared."""
+        joined = ",".join(objectives) if objectives else None
+        return self._get("/v1/compare/jobs", job=list(job_ids), objectives=joined)
+
+    def compare_trials(self, first: tuple[str, int], second: tuple[str, int]) -> Document:
+        """Return two architectures side by side, each given as (job id, trial number)."""
+        return self._get("/v1/compare/trials", trial=[f"{job}:{number}" for job, number in (first, second)])
 
     def trials(self, job_id: str, state: str | None = None) -> Iterator[Document]:
         """Yield the trials of a job by number, page by page."""

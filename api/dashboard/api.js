@@ -3,12 +3,14 @@
 const TIMEOUT_MS = 30_000;
 const SESSION = "/v1/session";
 
-/** What went wrong, for a person: `message`, what to do about it in `advice`, and `status` (0 without an answer). */
+/** What went wrong, for a person: `message`, what to do about it in `advice`, `status` (0 without an
+ * answer), and the wrong `fields` of what was sent, as the server names them. */
 export class ApiError extends Error {
-  constructor(message, { status = 0, advice = [] } = {}) {
+  constructor(message, { status = 0, advice = [], fields = [] } = {}) {
     super(message);
     this.status = status;
     this.advice = advice;
+    this.fields = fields;
   }
 }
 
@@ -17,9 +19,9 @@ export async function get(path) {
 }
 
 /** `body`, if given, is sent as JSON. */
-export async function post(path, body) {
+export async function post(path, body, headers = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-  return (await ask(path, { method: "POST", ...sent })).json();
+  return (await ask(path, { method: "POST", headers, ...sent })).json();
 }
 
 export async function remove(path) {
@@ -42,7 +44,11 @@ export async function ask(path, options = {}) {
   try {
     response = await fetch(path, {
       ...options,
-      headers: { Accept: "application/json", ...(options.body && { "Content-Type": "application/json" }) },
+      headers: {
+        Accept: "application/json",
+        ...(options.body && { "Content-Type": "application/json" }),
+        ...options.headers,
+      },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (error) {
@@ -70,6 +76,7 @@ async function problemOf(response) {
   const fields = Array.isArray(problem.errors) ? problem.errors : [];
   return new ApiError(problem.detail || problem.title || `The server answered with status ${response.status}.`, {
     status: response.status,
+    fields,
     advice: fields.map((e) => `${e.field}: got ${e.value}; allowed: ${e.allowed}; ${e.next_step}`),
   });
 }

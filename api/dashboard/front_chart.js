@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { figureOf } from "./front_figure.js";
 
 const SCRIPT = "/static/plotly.min.js";
-const CONFIG = {
+export const CONFIG = {
   displayModeBar: false, // the buttons above the chart do the same, and can be reached by keyboard
   displaylogo: false,
   showSendToCloud: false,
@@ -17,7 +17,7 @@ const CONFIG = {
 let script = null;
 
 // Loads plotly once; rejects with a sentence for a person
-function loadPlotly() {
+export function loadPlotly() {
   script ??= new Promise((resolve, reject) => {
     const element = h("script", { src: SCRIPT });
     element.addEventListener("load", () => resolve(window.Plotly));
@@ -95,7 +95,7 @@ export class FrontChart {
   }
 }
 
-function coloursOf(element) {
+export function coloursOf(element) {
   const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {

@@ -16,6 +16,7 @@ export class JobHeader {
   #figures = h("dl", { class: "job-figures" });
   #asked = h("dl", { class: "job-asked" });
   #title = h("h1", {});
+  #again = h("a", { class: "job-again" }, "Submit one like it");
   #keys = new Map();
 
   /** `ask(action)` has the server do what a person asks of the job, see `JobActions`. */
@@ -23,7 +24,12 @@ export class JobHeader {
     this.actions = new JobActions(ask);
     show(
       this.element,
-      h("nav", { "aria-label": "Breadcrumb", class: "crumbs" }, h("a", { href: "/" }, "Jobs")),
+      h(
+        "nav",
+        { "aria-label": "Breadcrumb", class: "crumbs" },
+        h("a", { href: "/" }, "Jobs"),
+        this.#again,
+      ),
       h("div", { class: "job-title" }, this.#title, this.#state, this.#link, this.actions.element),
       this.#about,
       this.#reason,
@@ -36,6 +42,7 @@ export class JobHeader {
   /** Draws the summary of the job; `connection` is "open" or "lost". */
   draw(job, { connection }) {
     setText(this.#title, job.name);
+    this.#again.href = `/new?like=${encodeURIComponent(job.id)}`;
     const state = stateOf(job);
     this.#part("state", [job.state, state], () => show(this.#state, stateBadge(job.state, state)));
     this.actions.draw(job);

@@ -3,12 +3,14 @@
 import { get, jobPath } from "./api.js";
 import { h, show } from "./dom.js";
 import { share } from "./format.js";
+import { JobChoice } from "./job_choice.js";
 import { isFinal, progressBar, stateBadge, timeLeft, when } from "./job_parts.js";
 import { announce, failure, notice } from "./notices.js";
 
 const PAGE = 30;
 const REFRESH_MS = 2_000;
 const COLUMNS = [
+  ["", "choose"],
   ["State", "state"],
   ["Job", "job"],
   ["Evaluated", "evaluated"],
@@ -24,9 +26,10 @@ export function jobsPage(root) {
   const more = h("button", { type: "button", class: "more", hidden: true, click: loadMore }, "Load more");
   const place = h("div", { class: "jobs-place" }, h("p", { class: "loading" }, "Loading jobs…"));
   const jobs = new Map(); // id → job, newest first
+  const choice = new JobChoice();
   let cursor = null;
 
-  show(root, h("div", { class: "page-head" }, h("h1", {}, "Jobs")), place);
+  show(root, h("div", { class: "page-head page-head-line" }, h("h1", {}, "Jobs"), choice.element), place);
   start();
 
   async function start() {
@@ -93,6 +96,7 @@ export function jobsPage(root) {
       if (old && old.state !== job.state) announce(`${job.name}: ${job.state}`);
     }
     jobs.clear();
+    choice.keep(fresh);
     for (const [id, job] of fresh) jobs.set(id, job);
     draw();
   }
@@ -116,7 +120,11 @@ export function jobsPage(root) {
               "tr",
               { role: "row" },
               COLUMNS.map(([title, name]) =>
-                h("th", { role: "columnheader", scope: "col", class: `col-${name}` }, title),
+                h(
+                  "th",
+                  { role: "columnheader", scope: "col", class: `col-${name}` },
+                  title || h("span", { class: "visually-hidden" }, "Choose"),
+                ),
               ),
             ),
           ),
@@ -129,7 +137,7 @@ export function jobsPage(root) {
     const old = new Map([...body.rows].map((row) => [row.dataset.job, row]));
     const rows = [...jobs.values()].map((job) => {
       const row = old.get(job.id);
-      return row && row.dataset.shown === JSON.stringify(shown(job)) ? row : jobRow(job);
+      return row && row.dataset.shown === JSON.stringify(shown(job)) ? row : jobRow(job, choice);
     });
     if (rows.length !== body.rows.length || rows.some((row, index) => row !== body.rows[index])) {
       body.replaceChildren(...rows);
@@ -157,9 +165,10 @@ function shown(job) {
   return [job.state, job.name, job.progress, when(job.created_at).textContent];
 }
 
-function jobRow(job) {
+function jobRow(job, choice) {
   const { progress } = job;
   const texts = {
+    choose: choice.box(job),
     state: stateBadge(job.state),
     job: [
       h("a", { class: "job-name", href: `/jobs/${encodeURIComponent(job.id)}` }, job.name),
@@ -186,6 +195,11 @@ function emptyState() {
     "section",
     { class: "empty" },
     h("h2", {}, "No jobs yet"),
+    h(
+      "p",
+      {},
+      h("a", { class: "button primary", href: "/new" }, "Make the first one"),
+    ),
     h(
       "p",
       {},

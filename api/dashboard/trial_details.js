@@ -111,6 +111,12 @@ export class TrialDetails {
         this.#folded("layers", "Layer by layer", () => layerTable(trial.architecture)),
       ),
       ["complete", "stopped"].includes(trial.state) && this.#folded("training", "Training", () => this.#training(trial)),
+      trial.links.config_yaml &&
+        h(
+          "p",
+          { class: "buttons" },
+          h("a", { class: "button", href: `/compare?trials=${job.id}:${trial.number}` }, "Compare with…"),
+        ),
       trial.links.config_yaml && takeAlong(trial),
     );
   }

@@ -32,6 +32,10 @@ def dashboard_files() -> list[Mount]:
 
 
 @router.get("/")
+@router.get("/new")
+@router.get("/compare")
+@router.get("/devices")
+@router.get("/devices/{name}")
 @router.get("/jobs/{job_id}")
 async def page() -> Response:
     """Serve the one page."""

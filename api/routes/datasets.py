@@ -14,7 +14,8 @@ from api.schemas.problem import documented
 from api.services import StoreDep
 from nas.errors import MissingPackage, NotFound
 from nas.jobs.files import Intake, describe_file, describe_files
-from nas.quality.datasets import dataset_info, dataset_names
+from nas.jobs.inventory import describe_dataset
+from nas.quality.datasets import dataset_names
 from nas.quality.datasets.own.document import FILE_NAME, MAX_FILE_NAME
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], dependencies=[Depends(refuse_unknown_query)])
@@ -38,7 +39,7 @@ def list_datasets(store: StoreDep) -> dict[str, Any]:
     datasets, unavailable = [], []
     for name in dataset_names():
         try:
-            datasets.append(dataset_info(name).to_dict())
+            datasets.append(describe_dataset(name))
         except MissingPackage as error:
             unavailable.append({"name": name, "reason": str(error)})
     return {"datasets": datasets, "unavailable": unavailable, "files": describe_files(store)}
@@ -81,7 +82,7 @@ async def add_file(
 def look_at_dataset(name: str, store: StoreDep) -> dict[str, Any]:
     """Return one dataset, or one file that was brought."""
     if name in dataset_names():
-        return dataset_info(name).to_dict()
+        return describe_dataset(name)
     try:
         return describe_file(store, name)
     except NotFound as error:

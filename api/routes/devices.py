@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response
 
 from api.inputs import DocumentDep, TableDocumentDep, refuse_unknown_query, takes
-from api.schemas.device import DeviceList, DeviceSummary, TableList, TableSummary
+from api.schemas.device import DeviceList, DeviceSummary, TableList, TableReport, TableSummary
 from api.schemas.documents import LatencyTableDocument
 from api.schemas.problem import documented
 from api.services import StoreDep
+from nas.jobs.device_report import report_on_table
 from nas.jobs.inventory import add_device, add_table, describe_device, describe_devices, describe_tables
 
 router = APIRouter(prefix="/v1/devices", tags=["devices"], dependencies=[Depends(refuse_unknown_query)])
@@ -71,3 +72,9 @@ def add_latency_table(name: str, document: TableDocumentDep, store: StoreDep, re
 def look_at_latency_table(name: str, version: Annotated[int, Path(ge=1)], store: StoreDep) -> dict[str, Any] | None:
     """Return one version of a device's latency table in full."""
     return store.latency_table(name, version).document
+
+
+@router.get("/{name}/latency-tables/{version}/report", response_model=TableReport, responses=documented(404, 422))
+def report_on_latency_table(name: str, version: Annotated[int, Path(ge=1)], store: StoreDep) -> dict[str, Any]:
+    """Return how far a latency table can be trusted: each whole model predicted and measured, and what it covers."""
+    return report_on_table(store, name, version)

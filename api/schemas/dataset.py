@@ -20,6 +20,9 @@ class DatasetSummary(Answer):
     licence: str
     source: str
     task: str
+    family: Literal["encoder", "decoder", "encoder-decoder"] = Field(
+        description="Of the models that do this task: a job names a search space of this family."
+    )
     outputs: int
     classes: list[str] = Field(description="Of a classification; otherwise empty.")
     vocabulary: dict[str, Any] = Field(description="How text becomes the tokens that a model reads.")

@@ -37,6 +37,47 @@ class TableSummary(Answer):
     errors: TableErrors
 
 
+class HeldOutModel(Answer):
+    """A whole model, and what the table says of it when the correction is fitted on all the others."""
+
+    architecture_id: str
+    measured_ms: float
+    predicted_ms: float
+    lower_ms: float = Field(description="Of the 90 % interval that the table states.")
+    upper_ms: float
+    error_percent: float = Field(description="Above 0 the prediction is too slow.")
+    inside: bool = Field(description="Whether the measurement lies in the interval.")
+
+
+class SpaceCoverage(Answer):
+    """Whether a table holds every sub-block of a search space, at the sizes that it was measured for."""
+
+    search_space: str
+    bundled: bool
+    calls: int = Field(description="Different calls of sub-blocks that the space needs.")
+    missing: int = Field(description="Those without a valid entry; jobs on the space take the table at 0.")
+    example: str | None = Field(description="One that is missing.")
+    measure: str | None = Field(description="The command that measures what is missing; null where nothing is.")
+
+
+class TableReport(Answer):
+    """How far one version of a latency table can be trusted, and what for."""
+
+    table: TableSummary
+    usable: bool = Field(description="Whether jobs can take it; a table of an earlier protocol they can't.")
+    newest: bool = Field(description="Whether no later table was measured for the same space and workload.")
+    recipe: str | None = Field(description="How a module became what was measured.")
+    duration_s: float | None = Field(description="Of the measuring.")
+    vocabulary_size: int | None = Field(description="Of the models that it was measured with.")
+    outputs: int | None
+    models: list[HeldOutModel] = Field(description="The fastest first.")
+    inside: float | None = Field(description="Share of these models in their intervals, 0 to 1; 0.9 is stated.")
+    coverage: list[SpaceCoverage] = Field(description="Of every search space of the family.")
+    warnings: list[str] = Field(description="What to know before relying on it, in sentences.")
+    measure: str | None = Field(description="The command that measures it anew.")
+    verify: str | None = Field(description="The command that measures models which it has never seen.")
+
+
 class TableList(Answer):
     """The latency tables of one device, newest last."""
 

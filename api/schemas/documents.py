@@ -19,6 +19,10 @@ class JobDocument(RootModel[dict[str, Any]]):
     """A job, as it was submitted and completed by the defaults."""
 
 
+class JobDraft(RootModel[dict[str, Any]]):
+    """A job as `POST /v1/jobs` takes it, finished or not: any field may be missing or wrong."""
+
+
 class LatencyTableDocument(RootModel[dict[str, Any]]):
     """A latency table: raw measurements, what they were taken on, and how."""
 

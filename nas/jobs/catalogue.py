@@ -244,7 +244,7 @@ def _check_reachable(context: JobContext, bounds: Bounds, constraint: Constraint
     """Refuse a limit that no architecture of the space can meet, naming the nearest reachable value."""
     reachable = reach_of(context, bounds, constraint.metric)
     if reachable is not None:
-        _refuse_beyond(context, constraint, field, reachable, "")
+        refuse_beyond(context.space.name, constraint, field, reachable)
 
 
 def _check_reachable_together(context: JobContext, bounds: Bounds) -> None:
@@ -260,13 +260,15 @@ def _check_reachable_together(context: JobContext, bounds: Bounds) -> None:
         found = extremes_of(bounds, constraint.metric, beside)
         assert found is not None  # those before it were found to go together
         words = f" together with {' and '.join(c.text for c in kept)}" if kept else ""
-        _refuse_beyond(context, constraint, f"constraints[{index}]", (found[0][0], found[1][0]), words)
+        reachable = (found[0][0], found[1][0])
+        refuse_beyond(context.space.name, constraint, f"constraints[{index}]", reachable, words)
         kept.append(constraint)
 
 
-def _refuse_beyond(
-    context: JobContext, constraint: Constraint, field: str, reachable: tuple[float, float], beside: str
+def refuse_beyond(
+    space: str, constraint: Constraint, field: str, reachable: tuple[float, float], beside: str = ""
 ) -> None:
+    """Raise `InvalidInput` for a limit out of reach, naming the nearest that is not; `beside` are those it is with."""
     lowest, highest = reachable
     nearest, side = (lowest, "lowest") if constraint.operator == "<=" else (highest, "highest")
     kept = nearest <= constraint.limit if constraint.operator == "<=" else nearest >= constraint.limit
@@ -276,8 +278,7 @@ def _refuse_beyond(
         raise InvalidInput.of(
             field,
             constraint.text,
-            f"a limit of {word} {shown} "
-            f"({side} {constraint.metric} that the space {context.space.name} reaches{beside})",
+            f"a limit of {word} {shown} ({side} {constraint.metric} that the space {space} reaches{beside})",
             f"change the limit to {constraint.metric} {constraint.operator} {shown}, or use another space",
         )
 

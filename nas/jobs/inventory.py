@@ -12,6 +12,8 @@ from nas.errors import Conflict, InvalidInput
 from nas.latency.device import Device
 from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
+from nas.quality.datasets import dataset_info
+from nas.quality.task_shapes import FAMILIES
 from nas.space import SearchSpace
 from nas.store.records import LatencyTableRecord
 from nas.store.store import Store
@@ -42,6 +44,12 @@ def describe_space(store: Store, name: str) -> dict[str, Any]:
     document = bundled().get(name) or store.search_space(name)
     space = SearchSpace.from_document(document)
     return _describe(space, cost_names(space.family))
+
+
+def describe_dataset(name: str) -> dict[str, Any]:
+    """Return the facts about a bundled dataset; raise `MissingPackage` where its package is not installed."""
+    info = dataset_info(name)
+    return info.to_dict() | {"family": FAMILIES[info.task]}
 
 
 def longest_workload(shape: TaskShape, family: str) -> Workload:
@@ -128,16 +136,17 @@ def add_table(store: Store, device: str, document: Any) -> dict[str, Any]:
         "whole_models": len(table.whole_models),
         "errors": LatencyPredictor(table).errors(),
     }
-    return _describe_table(store.add_latency_table(device, table.to_dict(), summary))
+    return describe_table(store.add_latency_table(device, table.to_dict(), summary))
 
 
 def describe_tables(store: Store, device: str) -> list[dict[str, Any]]:
     """Return the summaries of a device's tables by version; raise `NotFound` for an unknown device."""
     store.device(device)
-    return [_describe_table(record) for record in store.latency_tables(device)]
+    return [describe_table(record) for record in store.latency_tables(device)]
 
 
-def _describe_table(record: LatencyTableRecord) -> dict[str, Any]:
+def describe_table(record: LatencyTableRecord) -> dict[str, Any]:
+    """Return the summary of one version of a device's table."""
     return {
         "device": record.device,
         "version": record.version,

@@ -38,6 +38,15 @@ def pin(store: Store, dataset: str | OwnData) -> Reference:
     return PinnedData(own=dataset, file_sha256=record.sha256).model_dump(mode="json", exclude_none=True)
 
 
+def is_ready(store: Store, dataset: str | OwnData) -> bool:
+    """Return whether a dataset's facts can be told at once: own data is read and prepared first, which may take long.
+
+    Raises `InvalidInput` for a file that is not in the store.
+    """
+    reference = pin(store, dataset)
+    return isinstance(reference, str) or is_prepared(PinnedData.model_validate(reference))
+
+
 def prepared_info(store: Store, dataset: str | OwnData, progress: Progress | None = None) -> DatasetInfo:
     """Return the facts about a job's dataset; own data is prepared for it, once a machine.
 

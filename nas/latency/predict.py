@@ -36,6 +36,18 @@ class LatencyPrediction:
     """The milliseconds of one prefill and of one step."""
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """A whole model of a table beside what a fit on all the others says of it."""
+
+    architecture: Architecture
+    measured_ms: float
+    predicted_ms: float
+    lower_ms: float
+    upper_ms: float
+    """Of the 90 % interval that a prediction of this model has."""
+
+
 class LatencyPredictor:
     """Predicts from one table. The correction is fitted anew from the table's whole models, never read from it."""
 
@@ -49,12 +61,14 @@ class LatencyPredictor:
         self.runs = phase_runs(self._family, self.table.workload)
         """How often each phase runs in one inference."""
         models: list[dict[Phase, Totals]] = []
+        fitted: list[Architecture] = []
         measured: list[dict[Phase, Measurement]] = []
         for architecture, found in self.table.valid_models:
             try:
                 models.append(self.totals(architecture))
             except MissingEntry:
                 continue  # of a model with an invalid part the sum isn't known
+            fitted.append(architecture)
             measured.append(found)
         if len(models) <= LEAST_MODELS:
             raise InvalidInput.of(
@@ -73,6 +87,7 @@ class LatencyPredictor:
             truth += runs * np.array(latencies)
         self.left_out_errors: tuple[float, ...] = tuple(map(float, predicted / truth - 1))
         """Of each whole model, predicted by a fit on all the others: predicted / measured - 1."""
+        self._fitted, self._truth_ns = tuple(fitted), truth
         self._beyond = np.array([float(self.latency_and_beyond(model)[1]) for model in models])
         drifts = drifts_of([[(self.runs[phase], found) for phase, found in model.items()] for model in measured])
         self.margin = fit_margin(self.left_out_errors, self._beyond, drifts)
@@ -176,3 +191,22 @@ class LatencyPredictor:
             "interval_percent": 100 * float(np.mean(self.margin.at(self._beyond))),
             "whole_models": float(len(errors)),
         }
+
+    def held_out(self) -> tuple[HeldOut, ...]:
+        """Return each whole model beside its prediction by a fit on all the others: what `errors` sums up."""
+        margins = np.broadcast_to(self.margin.at(self._beyond), self._beyond.shape)
+        result = []
+        for model, truth_ns, error, margin in zip(
+            self._fitted, self._truth_ns, self.left_out_errors, margins, strict=True
+        ):
+            predicted_ms = float(truth_ns) * (1 + error) / NS_PER_MS
+            result.append(
+                HeldOut(
+                    model,
+                    float(truth_ns) / NS_PER_MS,
+                    predicted_ms,
+                    predicted_ms * (1 - float(margin)),
+                    predicted_ms * (1 + float(margin)),
+                )
+            )
+        return tuple(result)

@@ -69,6 +69,18 @@ SAMPLERS: dict[str, Callable[[SamplerSetting], SamplerOfSeed]] = {
 }
 
 
+ABOUT: dict[str, str] = {
+    "cost-aware": "Knows every cost exactly and models quality alone; takes the greatest expected gain in hypervolume.",
+    "cost-stratified": "Random candidates, spread evenly over what they cost.",
+    "tpe": "Optuna's tree-structured Parzen estimator, multivariate.",
+    "nsga2": "Optuna's NSGA-II, a genetic algorithm with a population of 20.",
+    "nsga3": "Optuna's NSGA-III, for three or four objectives, with a population of 20.",
+    "gp": "Optuna's Gaussian process; slow beyond some hundred trials.",
+    "random": "Random candidates, nothing learnt.",
+}
+"""What each does, in a line."""
+
+
 def seed_of(job_seed: int, number: int, purpose: str) -> int:
     """Return the 32-bit seed of one use of randomness, independent between uses."""
     text = f"{job_seed}/{number}/{purpose}"

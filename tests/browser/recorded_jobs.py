@@ -11,12 +11,12 @@ from typing import Any
 from nas.architecture import Architecture, TaskShape
 from nas.costs import macs_of_call
 from nas.export.weights import weights_to_bytes
+from nas.jobs import inventory
 from nas.jobs.catalogue import submit
 from nas.jobs.context import JobContext
 from nas.latency.device import Device
 from nas.latency.measurement import PROTOCOL, Launch, Measurement
 from nas.latency.plan import phase_runs, whole_models_of
-from nas.latency.predict import LatencyPredictor
 from nas.latency.table import LatencyTable
 from nas.models import build_model
 from nas.quality.datasets import dataset_info
@@ -59,9 +59,8 @@ def job_document(**changes: Any) -> dict[str, Any]:
 def add_device(store: Store, space_name: str = "smoke", workload: Workload = WORKLOAD) -> None:
     """Record a device with a latency table whose times follow the multiply-adds."""
     device, table = device_and_table(space_name, workload)
-    store.put_device(device.model_dump(mode="json") | {"fingerprint": device.fingerprint})
-    LatencyPredictor(table)  # it can be used
-    store.add_latency_table(DEVICE, table.to_dict())
+    inventory.add_device(store, device.model_dump(mode="json"))
+    inventory.add_table(store, DEVICE, table.to_dict())
 
 
 def device_and_table(space_name: str = "smoke", workload: Workload = WORKLOAD) -> tuple[Device, LatencyTable]:
