@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nas.attention_types import ATTENTION_TYPES
 from nas.export.bundle_report import read_report
 
@@ -131,14 +129,14 @@ def outcome_of(member: Member, folder: Path, python: str, latency: bool) -> Outc
     place.mkdir()
     database = f"sqlite:///{place}/nas.db"
     devices = []
-    (place / "space.yaml").write_text(yaml.safe_dump(member.space()))
+    (place / "space.yaml").write_text(json.dumps(member.space()))
     if latency:
         dataset, _, input_length, output_length = TASKS[member.family]
         lengths = ["--input-length", input_length, "--output-length", output_length]
         _nas("device", "profile", "here", "--space", place / "space.yaml", "--dataset", dataset, *lengths,
              "--whole-models", 12, "--database", database)  # fmt: skip
         devices = ["here"]
-    (place / "job.yaml").write_text(yaml.safe_dump(member.job(devices)))
+    (place / "job.yaml").write_text(json.dumps(member.job(devices)))
     _nas("search", place / "job.yaml", "--database", database, "--out", place / "found")
     config = next((place / "found").glob("trial-*.yaml"))
     began = time.monotonic()
