@@ -266,6 +266,17 @@ class Client:
         joined = ",".join(objectives) if objectives else None
         return self._get(f"/v1/jobs/{_segment(job_id)}/front/reading", objectives=joined, constraint=constraints)
 
+    def picks(
+        self,
+        job_id: str,
+        cost: str | None = None,
+        quality: str | None = None,
+        constraints: Sequence[str] | None = None,
+    ) -> Document:
+        """Return the best trial under every limit on a cost, and what the next step beyond each buys."""
+        path = f"/v1/jobs/{_segment(job_id)}/front/picks"
+        return self._get(path, cost=cost, quality=quality, constraint=constraints)
+
     def importance(self, job_id: str) -> Document:
         """Return how much each choice of the space matters to each objective of the job."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/importance")

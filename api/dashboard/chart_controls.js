@@ -16,7 +16,8 @@ export class ChartControls {
   element = h("div", { class: "controls" });
   #names = "";
 
-  constructor(changed, chart, id) {
+  /** `changed(patch)` is told what the person chose, `save()` that the chart is to be kept as a picture. */
+  constructor(changed, chart, save) {
     this.y = h("select", { change: () => changed(this.#axisPatch("y")) });
     this.x = h("select", { change: () => changed(this.#axisPatch("x")) });
     this.logX = check("log x", () => changed({ log: this.#log() }));
@@ -26,7 +27,7 @@ export class ChartControls {
       "span",
       { class: "chart-buttons" },
       h("button", { type: "button", class: "quiet", click: () => chart.resetZoom() }, "Reset zoom"),
-      h("button", { type: "button", class: "quiet", click: () => chart.savePicture(`front-${id}`) }, "Save SVG"),
+      h("button", { type: "button", class: "quiet", click: save }, "Save SVG"),
     );
     show(
       this.element,

@@ -2,8 +2,8 @@
 
 import { h, show } from "./dom.js";
 
-/** Draws into the list `element` what is on the chart: {points, knee, hasLimits, hasInterval}. */
-export function drawKey(element, { points, knee, hasLimits, hasInterval }) {
+/** Draws into the list `element` what is on the chart: {points, knee, hasPick, hasLimits, hasInterval}. */
+export function drawKey(element, { points, knee, hasPick, hasLimits, hasInterval }) {
   const rows = [
     ["front", `front (${points.front.length})`],
     ["dominated", `dominated (${points.dominated.length})`],
@@ -11,6 +11,7 @@ export function drawKey(element, { points, knee, hasLimits, hasInterval }) {
     points.infeasible.length && ["infeasible", `over a limit (${points.infeasible.length})`],
     hasInterval && points.front.length && ["interval", "90 % interval"],
     knee !== null && points.front.length && ["knee", "knee"],
+    hasPick && ["pick", "pick"],
     hasLimits && ["limit", "beyond a limit"],
   ].filter(Boolean);
   const key = JSON.stringify(rows);

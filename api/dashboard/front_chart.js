@@ -38,10 +38,11 @@ export class FrontChart {
   #latest = null;
   #listening = false;
 
-  /** `hovered(number | null, box)` and `picked(number)` are told what the pointer does. */
-  constructor(hovered, picked) {
+  /** `hovered(number | null, box)` and `picked(number)` are told what the pointer does, `laidOut()` of a new frame. */
+  constructor(hovered, picked, laidOut) {
     this.hovered = hovered;
     this.picked = picked;
+    this.laidOut = laidOut;
     loadPlotly().catch(() => {}); // begun while the job is asked for; whoever draws hears of a failure
     matchMedia("(prefers-color-scheme: dark)").addEventListener(
       "change",
@@ -65,18 +66,39 @@ export class FrontChart {
     if (!this.#listening) this.#listen();
   }
 
+  /**
+   * Where things are within the element: of x and of y {offset, length, range, log, place(value)} in pixels, the range
+   * as the axis scales it; null before the first drawing.
+   */
+  frame() {
+    const layout = this.element._fullLayout;
+    if (!layout?.xaxis?._length) return null;
+    const of = (axis) => ({
+      offset: axis._offset,
+      length: axis._length,
+      range: Array.from(axis.range),
+      log: axis.type === "log",
+      place: (value) => axis._offset + axis.d2p(value),
+    });
+    return { x: of(layout.xaxis), y: of(layout.yaxis) };
+  }
+
   resetZoom() {
     this.#zoomed.ranges = {};
     if (this.#latest) this.draw(this.#latest);
   }
 
-  savePicture(name) {
+  /** Saves what is seen; `deadline` is {metric, limit, name, pick} to be drawn in it, or null. */
+  savePicture(name, deadline) {
     const { width, height } = this.element.getBoundingClientRect();
-    return this.#plotly.downloadImage(this.element, { format: "svg", width, height, filename: name });
+    const figure = figureOf({ ...this.#latest, deadline }, coloursOf(this.element), this.#zoomed.ranges);
+    return this.#plotly.downloadImage(figure, { format: "svg", width, height, filename: name });
   }
 
   #listen() {
     this.#listening = true;
+    this.element.on("plotly_afterplot", () => this.laidOut());
+    this.laidOut();
     this.element.on("plotly_hover", ({ points: [point] }) => {
       if (point?.customdata !== undefined) this.hovered(point.customdata, point.bbox);
     });
@@ -108,6 +130,7 @@ function coloursOf(element) {
     interval: colour("front-soft"),
     knee: colour("knee"),
     limit: colour("limit"),
+    deadline: colour("deadline"),
     surface: colour("surface"),
     font: style.fontFamily,
   };

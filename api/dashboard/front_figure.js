@@ -12,7 +12,7 @@ export function figureOf(view, colours, zoomed) {
   return { data: traces(view, colours), layout: layout(view, colours, zoomed) };
 }
 
-function traces({ x, y, points, knee, selected, joined }, colours) {
+function traces({ x, y, points, knee, selected, joined, deadline }, colours) {
   const { front, dominated, infeasible, stopped } = points;
   const all = [...front, ...dominated, ...infeasible, ...stopped];
   const marked = (number) => all.filter((trial) => trial.number === number);
@@ -55,6 +55,11 @@ function traces({ x, y, points, knee, selected, joined }, colours) {
       hoverinfo: "skip",
       marker: { symbol: "circle-open", size: 17, line: { width: 2 }, color: colours.ink },
     }),
+    ofTrials(marked(deadline?.pick), {
+      name: "pick",
+      hoverinfo: "skip",
+      marker: { symbol: "square-open", size: 19, line: { width: 2 }, color: colours.deadline },
+    }),
     ofTrials(front, {
       name: "front",
       marker: { size: 9.5, color: colours.front, line: { width: 1.2, color: colours.surface } },
@@ -95,7 +100,7 @@ function interval(trials, metric, colours) {
   };
 }
 
-function layout({ x, y, points, log, constraints }, colours, zoomed) {
+function layout({ x, y, points, log, constraints, deadline }, colours, zoomed) {
   const trials = [...points.front, ...points.dominated, ...points.infeasible, ...points.stopped];
   const limits = (metric) => constraints.filter((c) => c.metric === metric.name);
   const ranges = {
@@ -120,6 +125,10 @@ function layout({ x, y, points, log, constraints }, colours, zoomed) {
     nticks: name === "x" ? undefined : 8,
   });
   const shaded = constraints.flatMap((c) => limitOnAxes(c, x, y, log, ranges, colours));
+  if (deadline && deadline.limit !== null) {
+    const limit = { ...deadline, operator: "<=" };
+    shaded.push(...limitOnAxes(limit, x, y, log, ranges, { ...colours, limit: colours.deadline }));
+  }
   return {
     showlegend: false,
     hovermode: "closest",

@@ -1,10 +1,12 @@
 // What is known of one job: its summary, its trials and the front, loaded once and kept up to date by its events.
 // Which trials are on the front is the server's answer; nothing here compares trials.
 
+import { Asked } from "./asked.js";
 import { get, getWithEvent, jobPath, post, remove } from "./api.js";
 import { isFinal } from "./job_parts.js";
 import { follow } from "./live.js";
 import { notice } from "./notices.js";
+import { throttled } from "./throttled.js";
 
 const PAGE = 500;
 const DRAW_EVERY_MS = 150;
@@ -27,6 +29,8 @@ export class JobModel {
     this.path = jobPath(id);
     this.tell = throttled(changed, DRAW_EVERY_MS);
     this.connectionChanged = connectionChanged;
+    /** The best trial under every limit on a cost. */
+    this.picks = new Asked(() => this.tell());
     this.askAxesFront = throttled(() => this.#loadAxesFront(), FRONT_EVERY_MS);
     this.askFidelity = throttled(() => this.#loadFidelity(), FRONT_EVERY_MS);
   }
@@ -77,6 +81,13 @@ export class JobModel {
     return { ...this.axesFront, isJobs: false };
   }
 
+  /** What the server knows of the picks by limit on a cost, see Asked; null without a cost. */
+  picksFor(cost, quality) {
+    if (!cost) return this.picks.of(null);
+    const query = new URLSearchParams({ cost: cost.name, quality: quality.name });
+    return this.picks.of(`${this.path}/front/picks?${query}`);
+  }
+
   #follow(event) {
     this.stream = follow(`${this.path}/events`, event, {
       job: (job) => {
@@ -89,7 +100,10 @@ export class JobModel {
         this.#keep(trial);
         if (!isFinal(this.job)) this.job = { ...this.job, progress };
         this.jobFront = { numbers: front, knee };
-        if (this.axesFront && trial.state === "complete") this.askAxesFront();
+        if (trial.state === "complete") {
+          this.askAxesFront();
+          this.picks.again();
+        }
         if (this.job.search_ended) this.askFidelity();
         this.tell();
       },
@@ -108,6 +122,7 @@ export class JobModel {
       this.job = await get(this.path);
       await this.#loadFront();
       await this.#loadTrials(this.#firstOpen() - 1);
+      this.picks.again();
     } catch (error) {
       if (error.status === 404) this.#gone();
       return; // else the notice about the lost connection stands; the stream is tried again
@@ -185,22 +200,4 @@ export class JobModel {
     if (known && known.state !== "running" && trial.state === "running") return;
     this.trials.set(trial.number, trial);
   }
-}
-
-/** Returns a function that runs `action` at once when it has rested for `ms`, else once at the end of the rest. */
-function throttled(action, ms) {
-  let timer = null;
-  let again = false;
-  const run = () => {
-    again = false;
-    timer = setTimeout(() => {
-      timer = null;
-      if (again) run();
-    }, ms);
-    action();
-  };
-  return () => {
-    if (timer === null) run();
-    else again = true;
-  };
 }

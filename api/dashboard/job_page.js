@@ -2,6 +2,7 @@
 // from two things only, the model (what the server said) and the view (what the address says).
 
 import { axesOf, ChartControls } from "./chart_controls.js";
+import { ChartDeadline } from "./chart_deadline.js";
 import { drawKey } from "./chart_key.js";
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
@@ -41,7 +42,12 @@ class JobPage {
     this.chart = new FrontChart(
       (number, box) => this.#hover(number, box),
       (number) => this.pick(number),
+      () => this.deadline?.layOut(),
     );
+    this.deadline = new ChartDeadline(this.chart, {
+      chosen: (limit) => this.#change({ deadline: limit }, { replace: true }),
+      picked: (number) => this.pick(number),
+    });
     this.card = new HoverCard();
     this.details = new TrialDetails(
       () => this.pick(null),
@@ -51,7 +57,11 @@ class JobPage {
       (number) => this.pick(number),
       (sort) => this.#change({ sort }, { replace: true }),
     );
-    this.controls = new ChartControls((patch) => this.#change(patch), this.chart, id);
+    this.controls = new ChartControls(
+      (patch) => this.#change("x" in patch ? { ...patch, deadline: null } : patch),
+      this.chart,
+      () => this.chart.savePicture(`front-${id}`, this.deadline.inPicture()),
+    );
     this.frontNote = h("p", { class: "front-note", role: "status" });
     this.key = h("ul", { class: "chart-key" });
     this.chartNote = h("p", { class: "chart-note", role: "status" }, "Loading trials…");
@@ -120,6 +130,7 @@ class JobPage {
     this.controls.draw({ names, x, y, job, view: this.#view });
     this.#drawChart(trials, { x, y, front, job });
     this.#drawNote(front);
+    this.#drawDeadline(x, y, front);
     this.#drawTable(trials, { x, y, front, job });
     this.fidelity.draw(job, this.model.fidelity);
     const chosen = this.#view.trial;
@@ -144,7 +155,15 @@ class JobPage {
           { class: "front-panel", "aria-labelledby": "front-title" },
           h("div", { class: "section-head" }, h("h2", { id: "front-title" }, "Front"), this.controls.element),
           this.frontNote,
-          h("div", { class: "chart-place" }, this.chart.element, this.chartNote, this.card.element),
+          this.deadline.element,
+          h(
+            "div",
+            { class: "chart-place" },
+            this.chart.element,
+            this.deadline.marks,
+            this.chartNote,
+            this.card.element,
+          ),
           h("div", { class: "chart-foot" }, this.key, this.controls.buttons),
         ),
         this.details.element,
@@ -179,6 +198,7 @@ class JobPage {
     drawKey(this.key, {
       points,
       knee: front.knee,
+      hasPick: Boolean(this.model.picks.state?.answer?.picks.length),
       hasLimits: job.constraints.some((c) => c.metric === x.name || c.metric === y.name),
       hasInterval: [x, y].some(({ name }) => intervalOf(name)),
     });
@@ -218,6 +238,19 @@ class JobPage {
     this.frontNote.dataset.key = key;
     this.frontNote.hidden = front.isJobs;
     show(this.frontNote, ...(front.isJobs ? [] : [texts[front.status], front.status !== "loading" && back]));
+  }
+
+  // What is paid is limited, and the other axis is to be best; two qualities have no price
+  #drawDeadline(x, y, front) {
+    const [cost, quality] = !x.quality ? [x, y] : !y.quality ? [y, x] : [null, null];
+    this.deadline.draw({
+      cost,
+      quality,
+      axis: cost === x ? "x" : "y",
+      limit: this.#view.deadline,
+      asked: this.model.picksFor(cost, quality),
+      knee: this.shown.get(front.knee) ?? null,
+    });
   }
 
   #drawTable(trials, { x, y, front, job }) {

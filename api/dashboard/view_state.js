@@ -1,6 +1,7 @@
-// The view that the address holds: ?x=&y=&log=&feasible=&trial=&rows=&sort=. Back, forward, reload and sharing keep it.
+// The view that the address holds: ?x=&y=&log=&feasible=&deadline=&trial=&rows=&sort=. Back, forward, reload and sharing
+// keep it.
 
-const DEFAULTS = { x: null, y: null, log: "", feasible: false, trial: null, rows: "front", sort: null };
+const DEFAULTS = { x: null, y: null, log: "", feasible: false, deadline: null, trial: null, rows: "front", sort: null };
 
 /** Returns the view of the present address; what can't be read is the default. */
 export function readView() {
@@ -12,6 +13,7 @@ export function readView() {
     y: given.get("y"),
     log: ["x", "y", "xy"].includes(log) ? log : "",
     feasible: given.get("feasible") === "1",
+    deadline: positive(given.get("deadline")),
     trial: trial !== null && /^\d{1,9}$/.test(trial) ? Number(trial) : null,
     rows: given.get("rows") === "all" ? "all" : "front",
     sort: given.get("sort"),
@@ -31,4 +33,9 @@ export function writeView(view, { replace = false } = {}) {
   const address = location.pathname + (query && `?${query}`);
   if (address === location.pathname + location.search) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
+}
+
+function positive(text) {
+  const value = text === null ? NaN : Number(text);
+  return Number.isFinite(value) && value > 0 ? value : null;
 }

@@ -12,13 +12,14 @@ from api.inputs import JSON, YAML, refuse_unknown_query
 from api.schemas.fidelity import Fidelity
 from api.schemas.importance import Importance
 from api.schemas.problem import documented
-from api.schemas.reading import Reading
+from api.schemas.reading import Picks, Reading
 from api.schemas.trial import Front, TrialDetail, TrialPage
 from api.services import StoreDep
 from nas.documents import to_yaml
 from nas.jobs.delivery import config_of, weights_of
 from nas.jobs.fidelity_report import fidelity_of
 from nas.jobs.importance import importance_of
+from nas.jobs.picks import picks_of
 from nas.jobs.reading import reading_of
 from nas.jobs.report import describe_trial, front_of, trials_page
 from nas.jobs.view import view_of
@@ -52,6 +53,20 @@ def reading(
 ) -> dict[str, Any] | Response:
     """Return who is really on that front given what is uncertain, what more of a cost buys, and what to measure."""
     return poll.answer(lambda: reading_of(store, poll.job, _names(objectives), constraint))
+
+
+@router.get("/front/picks", response_model=Picks, responses=_NOT_MODIFIED_OR)
+def picks(
+    poll: PollDep,
+    store: StoreDep,
+    cost: Annotated[
+        str | None, Query(description="What is limited; without it the last cost among the objectives.")
+    ] = None,
+    quality: Annotated[str | None, Query(description="What is to be best; without it the task's metric.")] = None,
+    constraint: Constraints = None,
+) -> dict[str, Any] | Response:
+    """Return the best trial under every limit on a cost, and what the next step beyond the limit buys."""
+    return poll.answer(lambda: picks_of(store, poll.job, cost, quality, constraint))
 
 
 @router.get("/importance", response_model=Importance, responses=_NOT_MODIFIED_OR)

@@ -59,6 +59,13 @@ def evaluated_trials(store: Store, job: JobRecord, sequence: int, names: Sequenc
     return known
 
 
+def figures_of(store: Store, job: JobRecord, names: Sequence[str], numbers: Sequence[int]) -> Values:
+    """Return (len(numbers), len(names)) the metrics of some complete trials, a few: NaN for what one lacks."""
+    known, values = _arrays(store.metric_values(job.id, names, numbers), len(names))
+    result: Values = values[np.searchsorted(known, numbers)] if len(known) else np.empty((0, len(names)))
+    return result
+
+
 def _read(store: Store, job_id: str, sequence: int, names: tuple[str, ...]) -> Evaluated:
     return Evaluated(sequence, names, *_arrays(store.metric_values(job_id, names), len(names)))
 

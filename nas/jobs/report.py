@@ -38,8 +38,8 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "seed": spec.seed,
         "devices": list(spec.devices),
         "workload": spec.workload.model_dump(mode="json"),
-        "objectives": [_describe_objective(o) for o in view.objectives],
-        "constraints": [_describe_constraint(c) for c in view.constraints],
+        "objectives": [describe_objective(o) for o in view.objectives],
+        "constraints": [describe_constraint(c) for c in view.constraints],
         "budget": spec.budget.model_dump(mode="json"),
         "progress": progress_of(store, job, view),
         "reference": job.reference,
@@ -100,8 +100,8 @@ def front_of(
     if len(members) < len(view.front):
         raise NotFound(f"The job {job.id} was deleted.")
     return {
-        "objectives": [_describe_objective(o) for o in view.objectives],
-        "constraints": [_describe_constraint(c) for c in view.constraints],
+        "objectives": [describe_objective(o) for o in view.objectives],
+        "constraints": [describe_constraint(c) for c in view.constraints],
         "members": [describe_trial(job, members[number], view) for number in view.front],
         "knee": view.knee,
         "hypervolume": view.hypervolume,
@@ -162,7 +162,8 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
     }
 
 
-def _describe_objective(info: MetricInfo) -> dict[str, Any]:
+def describe_objective(info: MetricInfo) -> dict[str, Any]:
+    """Return what an objective is called (the Objective of the REST contract)."""
     return {
         "name": info.name,
         "label": info.label,
@@ -172,7 +173,8 @@ def _describe_objective(info: MetricInfo) -> dict[str, Any]:
     }
 
 
-def _describe_constraint(c: Constraint) -> dict[str, Any]:
+def describe_constraint(c: Constraint) -> dict[str, Any]:
+    """Return a limit in its parts (the Limit of the REST contract)."""
     return {"text": c.text, "metric": c.metric, "operator": c.operator, "limit": c.limit}
 
 
