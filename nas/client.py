@@ -291,13 +291,26 @@ class Client:
             if after is None:
                 return
 
+    def columns(self, job_id: str, metrics: Sequence[str] = (), *, features: bool = False) -> Document:
+        """Return all trials of a job at once, as columns, with these metrics and what was chosen in each."""
+        asked = {"metrics": ",".join(metrics) or None, "features": "true" if features else None}
+        return self._get(f"/v1/jobs/{_segment(job_id)}/trials/columns", **asked)
+
+    def job_devices(self, job_id: str) -> list[Document]:
+        """Return the devices that a job's trials can be ranked for, and why others can't."""
+        devices: list[Document] = self._get(f"/v1/jobs/{_segment(job_id)}/devices")["devices"]
+        return devices
+
     def trial(self, job_id: str, number: int) -> Document:
         """Return one trial with its training history."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/trials/{number}")
 
-    def config(self, job_id: str, number: int, form: Literal["yaml", "json"] = "yaml") -> str:
-        """Return the configuration file of a trial, from which its model is rebuilt."""
-        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/config", {"format": form}).text
+    def config(
+        self, job_id: str, number: int, form: Literal["yaml", "json"] = "yaml", devices: Sequence[str] = ()
+    ) -> str:
+        """Return the configuration file of a trial, from which its model is rebuilt; with the promise for `devices`."""
+        query = {"format": form} | ({"device": list(devices)} if devices else {})
+        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/config", query).text
 
     def weights(self, job_id: str, number: int) -> bytes:
         """Return a trial's trained weights as a safetensors file."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InvalidInput
-from nas.jobs.context import job_metrics
 from nas.jobs.evaluated import figures_of
 from nas.jobs.fidelity_words import APART
+from nas.jobs.other_devices import metrics_for
 from nas.jobs.reading import noise_of_proxy
 from nas.jobs.report import describe_constraint, describe_objective
 from nas.jobs.view import view_of
@@ -34,7 +34,7 @@ def picks_of(
     is that of its task. Raises `InvalidInput` for a metric that the job's trials don't have, or a cost that is none.
     """
     spec = JobSpec.from_document(job.document["spec"])
-    paid, bought = _chosen(spec, job, cost, quality)
+    paid, bought = _chosen(store, spec, job, cost, quality)
     view = view_of(store, job, [bought, paid], constraints)
     by, of = view.objectives[1], view.objectives[0]
     bounds = _bounds_of(by)
@@ -75,8 +75,8 @@ def _step(figures: Any, numbers: tuple[int, ...], row: int, after: int, least: f
     }
 
 
-def _chosen(spec: JobSpec, job: JobRecord, cost: str | None, quality: str | None) -> tuple[str, str]:
-    metrics = job_metrics(spec, job.document)
+def _chosen(store: Store, spec: JobSpec, job: JobRecord, cost: str | None, quality: str | None) -> tuple[str, str]:
+    metrics = metrics_for(store, job, [("cost", cost or ""), ("quality", quality or "")])
     costs = [name for name in spec.objectives if metrics[name].known_before_training]
     paid, bought = cost or (costs[-1] if costs else "parameters"), quality or spec.task.metric
     known_metric(bought, "quality", metrics)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InvalidInput
-from nas.jobs.context import job_metrics
 from nas.jobs.evaluated import Evaluated, evaluated_trials
+from nas.jobs.other_devices import metrics_for, other_devices, table_versions, with_predictions
 from nas.search.front import Values, front_rows, hypervolume, knee
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, known_metric, parse_constraint
@@ -55,29 +55,35 @@ def view_of(
 ) -> View:
     """Return the job's trials ranked, by its own objectives and limits unless others are given.
 
-    Raises `InvalidInput` where an objective or limit names a metric that the job's trials don't have.
+    Either may name the latency on another device, see `nas.jobs.other_devices`. Raises `InvalidInput` where an
+    objective or limit names a metric that the job's trials neither have nor can be predicted.
     """
     spec = JobSpec.from_document(job.document["spec"])
-    metrics = job_metrics(spec, job.document)
-    chosen = tuple(
-        known_metric(name, f"objectives[{i}]", metrics)
-        for i, name in enumerate(spec.objectives if objectives is None else objectives)
-    )
+    names = spec.objectives if objectives is None else objectives
+    texts = spec.constraints if constraints is None else constraints
+    asked = [(f"objectives[{i}]", name) for i, name in enumerate(names)]
+    asked += [(f"constraint[{i}]", text) for i, text in enumerate(texts)]
+    metrics = metrics_for(store, job, asked)
+    chosen = tuple(known_metric(name, f"objectives[{i}]", metrics) for i, name in enumerate(names))
     if not 1 <= len(chosen) <= 4:
         raise InvalidInput.of("objectives", len(chosen), "1 to 4 metrics", "name them, separated by commas")
-    limits = tuple(
-        parse_constraint(text, f"constraint[{i}]", metrics)
-        for i, text in enumerate(spec.constraints if constraints is None else constraints)
-    )
+    limits = tuple(parse_constraint(text, f"constraint[{i}]", metrics) for i, text in enumerate(texts))
+    told = [text for _, text in asked]
     sequence = store.last_sequence(job.id)
-    key = (store.address, job.id, sequence, job.reference is None, chosen, limits)
+    tables = table_versions(store, job, told)
+    key = (store.address, job.id, sequence, job.reference is None, chosen, limits, tables)
     with _lock:
         if key in _views:
             _views.move_to_end(key)
             return _views[key]
     evaluated = evaluated_trials(store, job, sequence, [*(o.name for o in chosen), *(limit.metric for limit in limits)])
     retrainings = tuple(store.retrainings(job.id))
-    view = _rank(chosen, limits, evaluated, retrainings, job.reference, lambda: tuple(store.trial_summaries(job.id)))
+    elsewhere = other_devices(job, told)
+
+    def read() -> tuple[TrialSummary, ...]:
+        return tuple(with_predictions(store, job, store.trial_summaries(job.id), elsewhere))
+
+    view = _rank(chosen, limits, evaluated, retrainings, job.reference, read)
     with _lock:
         _views[key] = view
         while len(_views) > VIEWS_KEPT:
