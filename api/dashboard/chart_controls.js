@@ -1,5 +1,6 @@
 // What the chart shows: its axes, their scales, which trials. Every change goes through the address.
 
+import { DeviceSwitch } from "./device_switch.js";
 import { h, show } from "./dom.js";
 import { describeMetric } from "./metrics.js";
 
@@ -23,6 +24,7 @@ export class ChartControls {
     this.logX = check("log x", () => changed({ log: this.#log() }));
     this.logY = check("log y", () => changed({ log: this.#log() }));
     this.feasible = check("feasible only", () => changed({ feasible: this.feasible.input.checked }));
+    this.devices = new DeviceSwitch((patch) => changed(patch));
     this.buttons = h(
       "span",
       { class: "chart-buttons" },
@@ -33,13 +35,14 @@ export class ChartControls {
       this.element,
       axis("Y", this.y),
       axis("X", this.x),
+      this.devices.element,
       this.logY.element,
       this.logX.element,
       this.feasible.element,
     );
   }
 
-  draw({ names, x, y, job, view }) {
+  draw({ names, x, y, job, view, devices }) {
     const key = names.join();
     if (key !== this.#names) {
       this.#names = key;
@@ -52,6 +55,8 @@ export class ChartControls {
     }
     [this.defaultY, this.defaultX] = [job.objectives[0].name, job.objectives.at(-1).name];
     [this.shownX, this.shownY] = [x.name, y.name];
+    const byDefault = { x: this.defaultX, y: this.defaultY };
+    this.devices.draw({ devices, x, y, beside: view.beside, byDefault });
     this.x.value = x.name;
     this.y.value = y.name;
     this.logX.input.checked = view.log.includes("x");
@@ -63,7 +68,8 @@ export class ChartControls {
   #axisPatch(axis) {
     let [x, y] = [this.x.value, this.y.value];
     if (x === y) [x, y] = axis === "x" ? [x, this.shownX] : [this.shownY, y];
-    return x === this.defaultX && y === this.defaultY ? { x: null, y: null } : { x, y };
+    // A limit on one cost says nothing of another one
+    return { deadline: null, ...(x === this.defaultX && y === this.defaultY ? { x: null, y: null } : { x, y }) };
   }
 
   #log() {

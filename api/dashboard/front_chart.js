@@ -51,8 +51,8 @@ export class FrontChart {
   }
 
   /**
-   * Draws {x, y (metrics), points: {front, dominated, infeasible} (trials), knee, selected (numbers or null), joined,
-   * log, constraints}. Zoom and pan stay until the axes change or `resetZoom` is called.
+   * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
+   * joined, log, constraints}. Zoom and pan stay until the axes change or `resetZoom` is called.
    */
   async draw(view) {
     this.#latest = view;
@@ -138,7 +138,7 @@ function coloursOf(element) {
 
 function spoken({ x, y, points }) {
   return (
-    `${y.label} against ${x.label}: ${points.front.length} trials on the front, ${points.dominated.length} dominated, ` +
-    `${points.stopped.length} stopped early, ${points.infeasible.length} over a limit. The table below lists them.`
+    `${y.label} against ${x.label}: ${points.front.numbers.length} trials on the front, ${points.dominated.numbers.length} dominated, ` +
+    `${points.stopped.numbers.length} stopped early, ${points.infeasible.numbers.length} over a limit. The table below lists them.`
   );
 }

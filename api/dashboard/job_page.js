@@ -4,6 +4,7 @@
 import { axesOf, ChartControls } from "./chart_controls.js";
 import { ChartDeadline } from "./chart_deadline.js";
 import { drawKey } from "./chart_key.js";
+import { pointOf, pointsOf } from "./chart_points.js";
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
 import { FidelityPanel } from "./fidelity_panel.js";
@@ -12,8 +13,9 @@ import { HoverCard } from "./hover_card.js";
 import { JobHeader } from "./job_header.js";
 import { JobModel } from "./job_model.js";
 import { isFinal, spokenProgress } from "./job_parts.js";
-import { axisNames, describeMetric, intervalOf } from "./metrics.js";
+import { axisNames, describeMetric, deviceOf, intervalOf } from "./metrics.js";
 import { announce, failure, notice } from "./notices.js";
+import { TABLE_COSTS } from "./trial_columns.js";
 import { TrialDetails } from "./trial_details.js";
 import { TrialTable } from "./trial_table.js";
 import { TrialTabs } from "./trial_tabs.js";
@@ -58,7 +60,7 @@ class JobPage {
       (sort) => this.#change({ sort }, { replace: true }),
     );
     this.controls = new ChartControls(
-      (patch) => this.#change("x" in patch ? { ...patch, deadline: null } : patch),
+      (patch) => this.#change(patch),
       this.chart,
       () => this.chart.savePicture(`front-${id}`, this.deadline.inPicture()),
     );
@@ -113,34 +115,49 @@ class JobPage {
     this.header.draw(job, this.model);
     this.#speak(job);
 
-    const names = axisNames(job.objectives, this.model.trials.values());
-    const [x, y] = axesOf(this.#view, job, names).map((name) => describeMetric(name, this.model.objectives));
+    const view = this.#view;
+    const names = axisNames(job.objectives, this.model.records.all(), [view.x, view.y]);
+    const [x, y] = axesOf(view, job, names).map((name) => describeMetric(name, this.model.objectives));
     const front = this.model.frontFor(x.name, y.name);
-    const members = new Set(front.numbers);
-    const trials = [...this.model.trials.values()]
-      .sort((a, b) => a.number - b.number)
-      .map((trial) => ({
-        ...trial,
-        on_front: members.has(trial.number),
-        dropped: trial.state === "running" && isFinal(job),
-      }));
+    this.members = new Set(front.numbers);
     this.knee = front.knee;
-    this.shown = new Map(trials.map((trial) => [trial.number, trial]));
+    this.#want([...withBounds(x.name, y.name, job), ...TABLE_COSTS]);
 
-    this.controls.draw({ names, x, y, job, view: this.#view });
-    this.#drawChart(trials, { x, y, front, job });
+    this.controls.draw({ names, x, y, job, view, devices: this.model.knownDevices });
+    this.#drawChart({ x, y, front, job });
     this.#drawNote(front);
     this.#drawDeadline(x, y, front);
-    this.#drawTable(trials, { x, y, front, job });
+    this.#drawTable({ x, y, front, job });
     this.fidelity.draw(job, this.model.fidelity);
-    const chosen = this.#view.trial;
+    const shown = view.trial ?? front.knee;
     this.details.draw({
       ties: this.model.fidelity?.ties ?? [],
-      trial: this.shown.get(chosen ?? front.knee),
+      trial: shown === null ? null : this.#trial(shown),
       job,
-      isKnee: (chosen ?? front.knee) === front.knee,
-      isChosen: chosen !== null,
+      isKnee: shown === front.knee,
+      isChosen: view.trial !== null,
+      device: [x, y].map(({ name }) => deviceOf(name)).find((name) => name && !job.devices.includes(name)),
     });
+    if (shown !== null) this.model.records.ask(shown);
+  }
+
+  /** What is known of a trial as it stands in what is shown; undefined while it is asked for, null for none. */
+  #trial(number) {
+    const record = this.model.trial(number);
+    return record && this.#inFront(record);
+  }
+
+  #inFront(trial) {
+    const dropped = trial.state === "running" && isFinal(this.model.job);
+    return { ...trial, on_front: this.members.has(trial.number), dropped };
+  }
+
+  async #want(names) {
+    try {
+      await this.model.want(names);
+    } catch (error) {
+      notice("trials", `${error.message} Not every trial is shown.`);
+    }
   }
 
   #build() {
@@ -178,26 +195,19 @@ class JobPage {
     );
   }
 
-  #drawChart(trials, { x, y, front, job }) {
+  #drawChart({ x, y, front, job }) {
     const { log, feasible } = this.#view;
-    const drawn = trials.filter(
-      (trial) =>
-        trial.skip_reason !== "duplicate" &&
-        trial.state !== "failed" &&
-        [x, y].every(({ name }) => Number.isFinite(trial.metrics[name]) && trial.state !== "running"),
-    );
-    const points = {
-      front: front.numbers.map((number) => drawn.find((trial) => trial.number === number)).filter(Boolean),
-      dominated: drawn.filter((trial) => !trial.on_front && trial.feasible && trial.state !== "stopped"),
-      stopped: drawn.filter((trial) => trial.feasible && trial.state === "stopped"),
-      infeasible: feasible ? [] : drawn.filter((trial) => !trial.on_front && !trial.feasible),
-    };
-    const empty = Object.values(points).every((trials) => !trials.length);
+    const { store } = this.model;
+    const beside = this.#beside(x, y);
+    const record = (number) => this.model.trial(number);
+    const points = pointsOf(store, { x, y, numbers: front.numbers, feasible, chosen: null, record, beside });
+    const empty = Object.values(points).every((group) => !group.numbers.length);
     this.chartNote.textContent = empty ? whyEmpty(job, this.model.allLoaded) : "";
     this.chartNote.hidden = !empty;
     drawKey(this.key, {
       points,
       knee: front.knee,
+      beside: this.#view.beside,
       hasPick: Boolean(this.model.picks.state?.answer?.picks.length),
       hasLimits: job.constraints.some((c) => c.metric === x.name || c.metric === y.name),
       hasInterval: [x, y].some(({ name }) => intervalOf(name)),
@@ -208,6 +218,7 @@ class JobPage {
         x,
         y,
         points,
+        at: (number) => pointOf(store, number, x, y, record),
         knee: front.knee,
         selected: this.#view.trial,
         log,
@@ -222,6 +233,15 @@ class JobPage {
       });
   }
 
+  // The front on another device, in place of that on the device of the one axis that is a latency
+  #beside(x, y) {
+    const latency = [x, y].find(({ name }) => deviceOf(name));
+    const name = latency && this.#view.beside ? `latency_ms@${this.#view.beside}` : null;
+    const other = latency === x ? y.name : x.name;
+    const answer = this.model.frontBeside(name, other);
+    return answer && { x: latency === x ? name : other, y: latency === x ? other : name, members: answer.members };
+  }
+
   #drawNote(front) {
     const back = h(
       "button",
@@ -230,7 +250,7 @@ class JobPage {
     );
     const texts = {
       loading: "Asking the server for the front of these two axes…",
-      ready: `The front of these two axes, within the job’s limits: ${count(front.numbers.length, "trial")}. `,
+      ready: `The front of these two axes, within the job’s limits: ${count(front.numbers.length, "trial")}. ${this.#predictedBy(front)}`,
       error: `There is no front of these two axes: ${front.error?.message} `,
     };
     const key = front.isJobs ? "" : `${front.status}${texts[front.status]}`;
@@ -238,6 +258,13 @@ class JobPage {
     this.frontNote.dataset.key = key;
     this.frontNote.hidden = front.isJobs;
     show(this.frontNote, ...(front.isJobs ? [] : [texts[front.status], front.status !== "loading" && back]));
+  }
+
+  #predictedBy({ objectives }) {
+    const names = (objectives ?? []).map(({ name }) => deviceOf(name));
+    const device = this.model.knownDevices.find(({ name, recorded }) => !recorded && names.includes(name));
+    if (!device) return "";
+    return `Latency on ${device.name} is predicted from version ${device.table_version} of its table, without new trials. `;
   }
 
   // What is paid is limited, and the other axis is to be best; two qualities have no price
@@ -249,17 +276,20 @@ class JobPage {
       axis: cost === x ? "x" : "y",
       limit: this.#view.deadline,
       asked: this.model.picksFor(cost, quality),
-      knee: this.shown.get(front.knee) ?? null,
+      knee: front.knee === null ? null : (this.#trial(front.knee) ?? null),
     });
   }
 
-  #drawTable(trials, { x, y, front, job }) {
+  #drawTable({ x, y, front, job }) {
     const all = this.#view.rows === "all";
-    this.tabs.draw(this.#view.rows, front.numbers.length, trials.length, this.model.allLoaded);
+    const { store, records } = this.model;
+    this.tabs.draw(this.#view.rows, front.numbers.length, store.size, this.model.allLoaded);
+    const kept = (number) => !this.#view.feasible || store.feasible[store.row(number)];
     this.table.draw({
-      trials: all
-        ? trials.filter((trial) => !this.#view.feasible || trial.feasible)
-        : front.numbers.map((number) => this.shown.get(number)).filter(Boolean),
+      numbers: all ? store.numbers.filter(kept) : front.numbers.filter((number) => store.has(number)),
+      store,
+      trial: (number) => this.#inFront(this.model.trial(number) ?? store.light(number)),
+      wanted: (numbers) => numbers.forEach((number) => records.ask(number)),
       job,
       axes: [x.name, y.name],
       withState: all,
@@ -276,10 +306,12 @@ class JobPage {
     this.draw();
   }
 
-  #hover(number, box) {
-    const trial = number === null ? null : this.shown.get(number);
-    if (trial) this.card.show(trial, this.model.job.objectives, number === this.knee, box);
-    else this.card.hide();
+  async #hover(number, box) {
+    this.hovered = number;
+    if (number === null) return this.card.hide();
+    await this.model.records.ask(number);
+    const trial = this.#trial(number);
+    if (trial && this.hovered === number) this.card.show(trial, this.model.job.objectives, number === this.knee, box);
   }
 
   async #ask(action) {
@@ -318,6 +350,12 @@ class JobPage {
       back,
     ];
   }
+}
+
+/** These metrics and, of a latency on a device that is none of the job's, the ends of its interval. */
+function withBounds(x, y, job) {
+  const ends = [x, y].filter((name) => deviceOf(name) && !job.devices.includes(deviceOf(name))).map(intervalOf);
+  return [x, y, ...ends.filter(Boolean).flatMap(({ lower, upper }) => [lower, upper])];
 }
 
 function whyEmpty(job, allLoaded) {

@@ -34,12 +34,13 @@ export class TrialDetails {
   }
 
   /**
-   * Draws {trial, job, isKnee, isChosen, ties}; `isChosen` is false for the knee that is shown while nothing is
-   * chosen, `ties` are those of the front.
+   * Draws {trial (undefined while it is asked for), job, isKnee, isChosen, ties, device}; `isChosen` is false for the knee that is shown while nothing is
+   * chosen, `ties` are those of the front, `device` is one that the job was not searched for, if its figures are shown.
    */
-  draw({ trial, job, isKnee, isChosen, ties }) {
+  draw({ trial, job, isKnee, isChosen, ties, device }) {
     const tied = ties.find((tie) => tie.trial === trial?.number)?.tied_with ?? [];
     const key = JSON.stringify([
+      trial === undefined,
       trial?.number,
       trial?.state,
       trial?.on_front,
@@ -49,6 +50,7 @@ export class TrialDetails {
       trial?.metrics,
       trial?.qualities,
       tied,
+      device,
     ]);
     if (key === this.#key) return;
     this.#key = key;
@@ -60,7 +62,9 @@ export class TrialDetails {
           "p",
           { class: "details-empty" },
           isChosen
-            ? "This job has no trial of that number (yet)."
+            ? trial === undefined
+              ? "Loading the trial…"
+              : "This job has no trial of that number (yet)."
             : "Choose a point or a row to see its architecture.",
         ),
         isChosen && this.#closeButton(),
@@ -111,7 +115,7 @@ export class TrialDetails {
         this.#folded("layers", "Layer by layer", () => layerTable(trial.architecture)),
       ),
       ["complete", "stopped"].includes(trial.state) && this.#folded("training", "Training", () => this.#training(trial)),
-      trial.links.config_yaml && takeAlong(trial),
+      trial.links.config_yaml && takeAlong(trial, device),
     );
   }
 

@@ -1,7 +1,7 @@
-// The view that the address holds: ?x=&y=&log=&feasible=&deadline=&trial=&rows=&sort=. Back, forward, reload and sharing
+// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&trial=&rows=&sort=. Back, forward, reload and sharing
 // keep it.
 
-const DEFAULTS = { x: null, y: null, log: "", feasible: false, deadline: null, trial: null, rows: "front", sort: null };
+const DEFAULTS = { x: null, y: null, beside: null, log: "", feasible: false, deadline: null, trial: null, rows: "front", sort: null };
 
 /** Returns the view of the present address; what can't be read is the default. */
 export function readView() {
@@ -11,6 +11,7 @@ export function readView() {
   return {
     x: given.get("x"),
     y: given.get("y"),
+    beside: given.get("beside"),
     log: ["x", "y", "xy"].includes(log) ? log : "",
     feasible: given.get("feasible") === "1",
     deadline: positive(given.get("deadline")),

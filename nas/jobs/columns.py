@@ -26,8 +26,8 @@ def columns_of(
 ) -> dict[str, Any]:
     """Return the trials with some of their metrics and, if asked, what was chosen (the Columns of the REST contract).
 
-    Only trials with a number above `after` are told of. Raises `InvalidInput` for a metric that the job's trials neither
-    have nor can be predicted.
+    Only trials with a number above `after` are told of. Raises `InvalidInput` for a metric that they neither have nor
+    can be predicted.
     """
     asked = list(dict.fromkeys(metrics))
     if len(asked) > MOST_METRICS:
