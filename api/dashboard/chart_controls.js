@@ -17,25 +17,28 @@ export class ChartControls {
   element = h("div", { class: "controls" });
   #names = "";
 
-  /** `changed(patch)` is told what the person chose, `save()` that the chart is to be kept as a picture. */
+  /** `changed(patch)` is told what the person chose, `save(format)` that the chart is to be kept as a picture. */
   constructor(changed, chart, save) {
     this.y = h("select", { change: () => changed(this.#axisPatch("y")) });
     this.x = h("select", { change: () => changed(this.#axisPatch("x")) });
     this.logX = check("log x", () => changed({ log: this.#log() }));
     this.logY = check("log y", () => changed({ log: this.#log() }));
     this.feasible = check("feasible only", () => changed({ feasible: this.feasible.input.checked }));
+    this.drag = dragMode((drag) => changed({ drag }, { replace: true }));
     this.devices = new DeviceSwitch((patch) => changed(patch));
     this.buttons = h(
       "span",
       { class: "chart-buttons" },
       h("button", { type: "button", class: "quiet", click: () => chart.resetZoom() }, "Reset zoom"),
-      h("button", { type: "button", class: "quiet", click: save }, "Save SVG"),
+      h("button", { type: "button", class: "quiet", click: () => save("svg") }, "Save SVG"),
+      h("button", { type: "button", class: "quiet", click: () => save("png") }, "Save PNG"),
     );
     show(
       this.element,
       axis("Y", this.y),
       axis("X", this.x),
       this.devices.element,
+      this.drag.element,
       this.logY.element,
       this.logX.element,
       this.feasible.element,
@@ -62,6 +65,7 @@ export class ChartControls {
     this.logX.input.checked = view.log.includes("x");
     this.logY.input.checked = view.log.includes("y");
     this.feasible.input.checked = view.feasible;
+    this.drag.input.value = view.drag;
   }
 
   // Choosing for one axis what the other shows swaps the two
@@ -84,6 +88,18 @@ function axis(letter, select) {
     h("span", {}, letter, h("span", { class: "visually-hidden" }, " axis")),
     select,
   );
+}
+
+// On a touch screen a swipe scrolls the page, and nothing is drawn around points
+function dragMode(changed) {
+  const input = h(
+    "select",
+    { "aria-label": "Dragging in the chart", change: () => changed(input.value) },
+    Object.entries({ zoom: "zooms", select: "selects a box", lasso: "selects with a lasso" }).map(([value, text]) =>
+      h("option", { value }, text),
+    ),
+  );
+  return { input, element: h("label", { class: "axis drag-mode" }, "Drag", input) };
 }
 
 function check(label, changed) {

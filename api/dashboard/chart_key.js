@@ -10,6 +10,7 @@ export function drawKey(element, { points, knee, beside, hasPick, hasLimits, has
     ["dominated", `dominated (${points.dominated.numbers.length})`],
     points.stopped.numbers.length && ["stopped", `stopped early (${points.stopped.numbers.length})`],
     points.infeasible.numbers.length && ["infeasible", `over a limit (${points.infeasible.numbers.length})`],
+    points.dimmed.numbers.length && ["dimmed", `not selected (${points.dimmed.numbers.length})`],
     hasInterval && points.front.numbers.length && ["interval", "90 % interval"],
     knee !== null && points.front.numbers.length && ["knee", "knee"],
     hasPick && ["pick", "pick"],

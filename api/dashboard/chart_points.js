@@ -29,6 +29,7 @@ export function pointsOf(store, { x, y, numbers, feasible, chosen, record, besid
   }
   for (const { number, metrics } of beside?.members ?? [])
     add(groups.beside, number, metrics[beside.x], metrics[beside.y]);
+  groups.front.faint = groups.front.numbers.map((number) => Boolean(chosen) && !chosen(store.row(number)));
   groups.front.bounds = { x: boundsOf(groups.front, x, record), y: boundsOf(groups.front, y, record) };
   return groups;
 }

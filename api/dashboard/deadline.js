@@ -161,7 +161,7 @@ export class Deadline {
           ? [this.#trial(pick.trial), figures(pick.quality, pick.cost, quality, cost), this.#doubt(pick, limit, cost)]
           : h("span", {}, first ? `No trial is within ${cost.writeLimit(limit)}.` : "No trial yet."),
         pick &&
-          h("button", { type: "button", class: "take", click: () => this.picked(pick.trial) }, "Take the pick"),
+          h("button", { type: "button", class: "take-pick", click: () => this.picked(pick.trial) }, "Take the pick"),
       ),
       knee &&
         cell("knee", "Knee", [

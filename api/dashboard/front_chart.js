@@ -38,11 +38,15 @@ export class FrontChart {
   #latest = null;
   #listening = false;
 
-  /** `hovered(number | null, box)` and `picked(number)` are told what the pointer does, `laidOut()` of a new frame. */
-  constructor(hovered, picked, laidOut) {
+  /**
+   * `hovered(number | null, box)` and `picked(number)` are told what the pointer does, `laidOut()` of a new frame, and
+   * `selected({box: {x, y}} or {lasso: {x, y}})` of what was drawn around points, in values of the axes.
+   */
+  constructor({ hovered, picked, laidOut, selected }) {
     this.hovered = hovered;
     this.picked = picked;
     this.laidOut = laidOut;
+    this.selected = selected;
     loadPlotly().catch(() => {}); // begun while the job is asked for; whoever draws hears of a failure
     matchMedia("(prefers-color-scheme: dark)").addEventListener(
       "change",
@@ -52,7 +56,7 @@ export class FrontChart {
 
   /**
    * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
-   * joined, log, constraints}. Zoom and pan stay until the axes change or `resetZoom` is called.
+   * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or `resetZoom` is called.
    */
   async draw(view) {
     this.#latest = view;
@@ -89,10 +93,13 @@ export class FrontChart {
   }
 
   /** Saves what is seen; `deadline` is {metric, limit, name, pick} to be drawn in it, or null. */
-  savePicture(name, deadline) {
+  savePicture(name, format, deadline) {
     const { width, height } = this.element.getBoundingClientRect();
-    const figure = figureOf({ ...this.#latest, deadline }, coloursOf(this.element), this.#zoomed.ranges);
-    return this.#plotly.downloadImage(figure, { format: "svg", width, height, filename: name });
+    const colours = coloursOf(this.element);
+    const figure = figureOf({ ...this.#latest, deadline }, colours, this.#zoomed.ranges);
+    figure.layout.paper_bgcolor = colours.surface;
+    const scale = format === "png" ? 2 : 1; // sharp on paper and on dense screens
+    return this.#plotly.downloadImage(figure, { format, width, height, scale, filename: name });
   }
 
   #listen() {
@@ -112,6 +119,10 @@ export class FrontChart {
         const [low, high] = [change[`${name}axis.range[0]`], change[`${name}axis.range[1]`]];
         if (low !== undefined && high !== undefined) this.#zoomed.ranges[name] = [low, high];
       }
+    });
+    this.element.on("plotly_selected", (drawn) => {
+      if (drawn?.range) this.selected({ box: drawn.range });
+      else if (drawn?.lassoPoints) this.selected({ lasso: drawn.lassoPoints });
     });
     this.element.on("plotly_doubleclick", () => this.resetZoom());
   }

@@ -53,7 +53,12 @@ function traces({ x, y, points, knee, selected, joined, deadline, at }, colours)
     }),
     ofTrials(front, {
       name: "front",
-      marker: { size: 9.5, color: colours.front, line: { width: 1.2, color: colours.surface } },
+      marker: {
+        size: 9.5,
+        color: colours.front,
+        line: { width: 1.2, color: colours.surface },
+        opacity: front.faint.some(Boolean) ? front.faint.map((faint) => (faint ? 0.3 : 1)) : undefined,
+      },
       error_x: interval(front.x, front.bounds.x, colours),
       error_y: interval(front.y, front.bounds.y, colours),
     }),
@@ -112,7 +117,7 @@ function interval(values, bounds, colours) {
   };
 }
 
-function layout({ x, y, points, log, constraints, deadline }, colours, zoomed) {
+function layout({ x, y, points, log, constraints, deadline, drag }, colours, zoomed) {
   const groups = Object.values(points);
   const limits = (metric) => constraints.filter((c) => c.metric === metric.name);
   const ranges = {
@@ -146,7 +151,8 @@ function layout({ x, y, points, log, constraints, deadline }, colours, zoomed) {
     hovermode: "closest",
     hoverdistance: 16,
     // On a touch screen a swipe over the chart must scroll the page
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : drag,
+    selections: [], // what was drawn is told of at once, and then shown by what it singles out
     margin: { l: 8, r: 16, t: 34, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

@@ -1,24 +1,21 @@
 // One job: its head, the live front with its controls, the details of one trial, and the table. What is shown follows
 // from two things only, the model (what the server said) and the view (what the address says).
 
-import { axesOf, ChartControls } from "./chart_controls.js";
-import { ChartDeadline } from "./chart_deadline.js";
-import { drawKey } from "./chart_key.js";
-import { pointOf, pointsOf } from "./chart_points.js";
+import { axesOf } from "./chart_controls.js";
 import { h, show } from "./dom.js";
-import { count } from "./format.js";
 import { FidelityPanel } from "./fidelity_panel.js";
-import { FrontChart } from "./front_chart.js";
-import { HoverCard } from "./hover_card.js";
+import { FrontPanel } from "./front_panel.js";
 import { JobHeader } from "./job_header.js";
 import { JobModel } from "./job_model.js";
 import { isFinal, spokenProgress } from "./job_parts.js";
 import { axisNames, describeMetric, deviceOf, intervalOf } from "./metrics.js";
 import { announce, failure, notice } from "./notices.js";
+import { ParallelAxes } from "./parallel_axes.js";
+import { readRanges, selectionOf, writeRanges } from "./selection.js";
+import { SelectionBar } from "./selection_bar.js";
 import { TABLE_COSTS } from "./trial_columns.js";
 import { TrialDetails } from "./trial_details.js";
-import { TrialTable } from "./trial_table.js";
-import { TrialTabs } from "./trial_tabs.js";
+import { TrialsPanel } from "./trials_panel.js";
 import { readView, writeView } from "./view_state.js";
 
 export function jobPage(root, id) {
@@ -29,7 +26,9 @@ export function jobPage(root, id) {
 class JobPage {
   #view = readView();
   #returnTo = null; // the trial whose row gets the keyboard back when the details close
-  #chartFailed = false;
+  #shape = null; // a lasso in the chart: {x, y (names), points}
+  #brushing = null; // ranges while one of them is being drawn
+  #frame = null;
   #spoken = null;
 
   constructor(root, id) {
@@ -41,37 +40,31 @@ class JobPage {
       (state) => this.#connectionChanged(state),
     );
     this.header = new JobHeader((action) => this.#ask(action));
-    this.chart = new FrontChart(
-      (number, box) => this.#hover(number, box),
-      (number) => this.pick(number),
-      () => this.deadline?.layOut(),
-    );
-    this.deadline = new ChartDeadline(this.chart, {
-      chosen: (limit) => this.#change({ deadline: limit }, { replace: true }),
+    this.front = new FrontPanel(this.model, id, {
+      changed: (patch, options) => this.#change(patch, options),
       picked: (number) => this.pick(number),
+      selected: (drawn, x, y) => this.#selected(drawn, x, y),
     });
-    this.card = new HoverCard();
     this.details = new TrialDetails(
       () => this.pick(null),
       (number) => this.pick(number),
     );
-    this.table = new TrialTable(
-      (number) => this.pick(number),
-      (sort) => this.#change({ sort }, { replace: true }),
+    this.trials = new TrialsPanel(this.model, id, {
+      changed: (patch, options) => this.#change(patch, options),
+      picked: (number) => this.pick(number),
+    });
+    this.selection = new SelectionBar(
+      (name) => this.#drop(name),
+      () => this.#drop(),
     );
-    this.controls = new ChartControls(
-      (patch) => this.#change(patch),
-      this.chart,
-      () => this.chart.savePicture(`front-${id}`, this.deadline.inPicture()),
+    this.parallel = new ParallelAxes(
+      () => this.#want([], true),
+      (name, range, isDone) => this.#brush(name, range, isDone),
     );
-    this.frontNote = h("p", { class: "front-note", role: "status" });
-    this.key = h("ul", { class: "chart-key" });
-    this.chartNote = h("p", { class: "chart-note", role: "status" }, "Loading trials…");
     this.fidelity = new FidelityPanel(
       (asked) => this.model.ask("finish", asked),
       (number) => this.pick(number),
     );
-    this.tabs = new TrialTabs((rows) => this.#change({ rows }));
     window.addEventListener("popstate", () => {
       this.#view = readView();
       this.draw();
@@ -103,7 +96,7 @@ class JobPage {
       this.#returnTo = document.activeElement?.closest?.("tr[data-trial]") ? number : null;
       this.details.element.focus({ preventScroll: true });
     } else if (before !== null && this.#returnTo !== null) {
-      this.table.focusRow(this.#returnTo);
+      this.trials.table.focusRow(this.#returnTo);
     }
   }
 
@@ -116,23 +109,28 @@ class JobPage {
     this.#speak(job);
 
     const view = this.#view;
+    const { store } = this.model;
     const names = axisNames(job.objectives, this.model.records.all(), [view.x, view.y]);
     const [x, y] = axesOf(view, job, names).map((name) => describeMetric(name, this.model.objectives));
     const front = this.model.frontFor(x.name, y.name);
     this.members = new Set(front.numbers);
-    this.knee = front.knee;
-    this.#want([...withBounds(x.name, y.name, job), ...TABLE_COSTS]);
+    const ranges = this.#brushing ?? readRanges(view.brush);
+    this.#want(
+      [...withBounds(x.name, y.name, job), ...TABLE_COSTS, ...Object.keys(ranges).filter((name) => names.includes(name))],
+      Object.keys(ranges).some((name) => !names.includes(name)),
+    );
+    const selection = selectionOf(store, ranges, this.#shape);
+    const trial = (number) => this.#trial(number);
 
-    this.controls.draw({ names, x, y, job, view, devices: this.model.knownDevices });
-    this.#drawChart({ x, y, front, job });
-    this.#drawNote(front);
-    this.#drawDeadline(x, y, front);
-    this.#drawTable({ x, y, front, job });
+    this.front.draw({ job, names, x, y, front, view, trial, selection });
+    this.selection.draw({ selection, ranges, shape: this.#shape, store, objectives: job.objectives });
+    this.parallel.draw({ store, ranges, selection, members: this.members, objectives: job.objectives });
+    this.trials.draw({ job, x, y, front, view, selection, members: this.members, inFront: (t) => this.#inFront(t) });
     this.fidelity.draw(job, this.model.fidelity);
     const shown = view.trial ?? front.knee;
     this.details.draw({
       ties: this.model.fidelity?.ties ?? [],
-      trial: shown === null ? null : this.#trial(shown),
+      trial: shown === null ? null : trial(shown),
       job,
       isKnee: shown === front.knee,
       isChosen: view.trial !== null,
@@ -152,9 +150,9 @@ class JobPage {
     return { ...trial, on_front: this.members.has(trial.number), dropped };
   }
 
-  async #want(names) {
+  async #want(names, features = false) {
     try {
-      await this.model.want(names);
+      await this.model.want(names, features);
     } catch (error) {
       notice("trials", `${error.message} Not every trial is shown.`);
     }
@@ -167,151 +165,54 @@ class JobPage {
       h(
         "div",
         { class: "job-body" },
-        h(
-          "section",
-          { class: "front-panel", "aria-labelledby": "front-title" },
-          h("div", { class: "section-head" }, h("h2", { id: "front-title" }, "Front"), this.controls.element),
-          this.frontNote,
-          this.deadline.element,
-          h(
-            "div",
-            { class: "chart-place" },
-            this.chart.element,
-            this.deadline.marks,
-            this.chartNote,
-            this.card.element,
-          ),
-          h("div", { class: "chart-foot" }, this.key, this.controls.buttons),
-        ),
+        h("div", { class: "front-column" }, this.front.element, this.selection.element, this.parallel.element),
         this.details.element,
         this.fidelity.element,
-        h(
-          "section",
-          { class: "rows", "aria-labelledby": "rows-title" },
-          h("div", { class: "section-head" }, h("h2", { id: "rows-title" }, "Trials"), this.tabs.element),
-          this.table.element,
-        ),
+        this.trials.element,
       ),
     );
   }
 
-  #drawChart({ x, y, front, job }) {
-    const { log, feasible } = this.#view;
-    const { store } = this.model;
-    const beside = this.#beside(x, y);
-    const record = (number) => this.model.trial(number);
-    const points = pointsOf(store, { x, y, numbers: front.numbers, feasible, chosen: null, record, beside });
-    const empty = Object.values(points).every((group) => !group.numbers.length);
-    this.chartNote.textContent = empty ? whyEmpty(job, this.model.allLoaded) : "";
-    this.chartNote.hidden = !empty;
-    drawKey(this.key, {
-      points,
-      knee: front.knee,
-      beside: this.#view.beside,
-      hasPick: Boolean(this.model.picks.state?.answer?.picks.length),
-      hasLimits: job.constraints.some((c) => c.metric === x.name || c.metric === y.name),
-      hasInterval: [x, y].some(({ name }) => intervalOf(name)),
-    });
-    if (this.#chartFailed) return;
-    this.chart
-      .draw({
-        x,
-        y,
-        points,
-        at: (number) => pointOf(store, number, x, y, record),
-        knee: front.knee,
-        selected: this.#view.trial,
-        log,
-        constraints: job.constraints,
-        // Of more than two objectives the front is no line in a plane
-        joined: !front.isJobs || job.objectives.length === 2,
-      })
-      .catch((error) => {
-        this.#chartFailed = true;
-        this.chartNote.hidden = false;
-        this.chartNote.textContent = error.message;
-      });
+  // A box is a range on each axis, and so a part of the address; a lasso is not
+  #selected({ box, lasso }, x, y) {
+    if (lasso) {
+      this.#shape = { x, y, points: lasso };
+      this.draw();
+      return;
+    }
+    const sorted = ([a, b]) => [Math.min(a, b), Math.max(a, b)];
+    this.#change({ brush: this.#ranges({ [x]: sorted(box.x), [y]: sorted(box.y) }) }, { replace: true });
   }
 
-  // The front on another device, in place of that on the device of the one axis that is a latency
-  #beside(x, y) {
-    const latency = [x, y].find(({ name }) => deviceOf(name));
-    const name = latency && this.#view.beside ? `latency_ms@${this.#view.beside}` : null;
-    const other = latency === x ? y.name : x.name;
-    const answer = this.model.frontBeside(name, other);
-    return answer && { x: latency === x ? name : other, y: latency === x ? other : name, members: answer.members };
-  }
-
-  #drawNote(front) {
-    const back = h(
-      "button",
-      { type: "button", class: "link", click: () => this.#change({ x: null, y: null }) },
-      "Back to the job’s objectives",
-    );
-    const texts = {
-      loading: "Asking the server for the front of these two axes…",
-      ready: `The front of these two axes, within the job’s limits: ${count(front.numbers.length, "trial")}. ${this.#predictedBy(front)}`,
-      error: `There is no front of these two axes: ${front.error?.message} `,
-    };
-    const key = front.isJobs ? "" : `${front.status}${texts[front.status]}`;
-    if (this.frontNote.dataset.key === key) return;
-    this.frontNote.dataset.key = key;
-    this.frontNote.hidden = front.isJobs;
-    show(this.frontNote, ...(front.isJobs ? [] : [texts[front.status], front.status !== "loading" && back]));
-  }
-
-  #predictedBy({ objectives }) {
-    const names = (objectives ?? []).map(({ name }) => deviceOf(name));
-    const device = this.model.knownDevices.find(({ name, recorded }) => !recorded && names.includes(name));
-    if (!device) return "";
-    return `Latency on ${device.name} is predicted from version ${device.table_version} of its table, without new trials. `;
-  }
-
-  // What is paid is limited, and the other axis is to be best; two qualities have no price
-  #drawDeadline(x, y, front) {
-    const [cost, quality] = !x.quality ? [x, y] : !y.quality ? [y, x] : [null, null];
-    this.deadline.draw({
-      cost,
-      quality,
-      axis: cost === x ? "x" : "y",
-      limit: this.#view.deadline,
-      asked: this.model.picksFor(cost, quality),
-      knee: front.knee === null ? null : (this.#trial(front.knee) ?? null),
+  #brush(name, range, isDone) {
+    if (isDone) {
+      this.#brushing = null;
+      this.#change({ brush: this.#ranges({ [name]: range }) }, { replace: true });
+      return;
+    }
+    this.#brushing = { ...readRanges(this.#view.brush), [name]: range };
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      this.draw();
     });
   }
 
-  #drawTable({ x, y, front, job }) {
-    const all = this.#view.rows === "all";
-    const { store, records } = this.model;
-    this.tabs.draw(this.#view.rows, front.numbers.length, store.size, this.model.allLoaded);
-    const kept = (number) => !this.#view.feasible || store.feasible[store.row(number)];
-    this.table.draw({
-      numbers: all ? store.numbers.filter(kept) : front.numbers.filter((number) => store.has(number)),
-      store,
-      trial: (number) => this.#inFront(this.model.trial(number) ?? store.light(number)),
-      wanted: (numbers) => numbers.forEach((number) => records.ask(number)),
-      job,
-      axes: [x.name, y.name],
-      withState: all,
-      sort: this.#view.sort ?? (all ? "number" : x.name),
-      selected: this.#view.trial,
-      knee: front.knee,
-      emptyText: whyEmpty(job, this.model.allLoaded),
-    });
+  #ranges(patch) {
+    const ranges = { ...readRanges(this.#view.brush), ...patch };
+    return writeRanges(Object.fromEntries(Object.entries(ranges).filter(([, range]) => range)));
+  }
+
+  // One range by its name, the lasso (null), or everything
+  #drop(name) {
+    if (name === undefined || name === null) this.#shape = null;
+    const brush = name === undefined ? null : this.#ranges({ [name]: null });
+    this.#change({ brush }, { replace: true });
   }
 
   #change(patch, options) {
     this.#view = { ...this.#view, ...patch };
     writeView(this.#view, options);
     this.draw();
-  }
-
-  async #hover(number, box) {
-    this.hovered = number;
-    if (number === null) return this.card.hide();
-    await this.model.records.ask(number);
-    const trial = this.#trial(number);
-    if (trial && this.hovered === number) this.card.show(trial, this.model.job.objectives, number === this.knee, box);
   }
 
   async #ask(action) {
@@ -356,13 +257,6 @@ class JobPage {
 function withBounds(x, y, job) {
   const ends = [x, y].filter((name) => deviceOf(name) && !job.devices.includes(deviceOf(name))).map(intervalOf);
   return [x, y, ...ends.filter(Boolean).flatMap(({ lower, upper }) => [lower, upper])];
-}
-
-function whyEmpty(job, allLoaded) {
-  if (!allLoaded) return "Loading trials…";
-  if (job.state === "queued") return "The job waits for a worker.";
-  if (isFinal(job)) return "No trial has both figures.";
-  return "The first candidates are in training; points appear here as they are done.";
 }
 
 function titleProgress(job) {

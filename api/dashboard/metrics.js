@@ -47,6 +47,15 @@ export function describeMetric(name, objectives = []) {
   };
 }
 
+/** Returns what `describeMetric` does, of a choice of the space too. */
+export function describeChoice(name, objectives = []) {
+  if (name in KNOWN || LATENCY.test(name) || objectives.some((o) => o.name === name)) {
+    return describeMetric(name, objectives);
+  }
+  const words = name.replaceAll(/[._]/g, " ");
+  return { name, label: words[0].toUpperCase() + words.slice(1), unit: "" };
+}
+
 /** The bounds of the 90 % interval of a latency, or null: {lower, upper} as names of metrics. */
 export function intervalOf(name) {
   const match = LATENCY.exec(name);

@@ -25,6 +25,11 @@ export class TrialStore {
     return this.#rows.get(number);
   }
 
+  /** The values of a figure or a choice, one a place; undefined for what is not there. */
+  column(name) {
+    return this.metrics.get(name) ?? this.features.get(name)?.values;
+  }
+
   /** A figure of a trial, NaN where there is none. */
   value(name, number) {
     return this.metrics.get(name)?.[this.#rows.get(number)] ?? NaN;

@@ -15,11 +15,13 @@ export class TrialTable {
   #more = h("button", { type: "button", class: "more", hidden: true, click: () => this.#showMore() });
   #empty = h("p", { class: "table-empty", hidden: true });
   #latest = null;
+  /** The numbers of all rows in their order, those below "Show more" too. */
+  sorted = [];
 
   /** `picked(number)` and `sorted(text)` are told what the person chose; `text` is "-latency_ms@x" or "parameters". */
   constructor(picked, sorted) {
     this.picked = picked;
-    this.sorted = sorted;
+    this.sort = sorted;
     show(
       this.element,
       h("table", { class: "trials" }, h("thead", {}, this.#head), this.#body),
@@ -38,6 +40,7 @@ export class TrialTable {
     const columns = columnsOf(view);
     this.#drawHead(columns, view.sort);
     const rows = sorted(view.numbers, view.store, view.sort);
+    this.sorted = rows;
     const inSight = rows.slice(0, this.#limit);
     view.wanted(inSight);
     const focused = document.activeElement?.closest?.("tr[data-trial]")?.dataset.trial;
@@ -86,7 +89,7 @@ export class TrialTable {
               type: "button",
               "data-sort": column.name,
               title: column.title,
-              click: () => this.sorted(up ? `-${column.name}` : column.name),
+              click: () => this.sort(up ? `-${column.name}` : column.name),
             },
             column.label,
           ),

@@ -1,7 +1,9 @@
-// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&trial=&rows=&sort=. Back, forward, reload and sharing
+// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&brush=&drag=&trial=&rows=&sort=. Back, forward, reload and sharing
 // keep it.
 
-const DEFAULTS = { x: null, y: null, beside: null, log: "", feasible: false, deadline: null, trial: null, rows: "front", sort: null };
+import { readRanges, writeRanges } from "./selection.js";
+
+const DEFAULTS = { x: null, y: null, beside: null, log: "", feasible: false, deadline: null, brush: null, drag: "zoom", trial: null, rows: "front", sort: null };
 
 /** Returns the view of the present address; what can't be read is the default. */
 export function readView() {
@@ -15,6 +17,8 @@ export function readView() {
     log: ["x", "y", "xy"].includes(log) ? log : "",
     feasible: given.get("feasible") === "1",
     deadline: positive(given.get("deadline")),
+    brush: writeRanges(readRanges(given.get("brush"))),
+    drag: ["select", "lasso"].includes(given.get("drag")) ? given.get("drag") : "zoom",
     trial: trial !== null && /^\d{1,9}$/.test(trial) ? Number(trial) : null,
     rows: given.get("rows") === "all" ? "all" : "front",
     sort: given.get("sort"),
@@ -29,8 +33,8 @@ export function writeView(view, { replace = false } = {}) {
     if (value === byDefault || value === null || value === undefined) continue;
     parameters.set(name, value === true ? "1" : String(value));
   }
-  // Readable: @ and , are fine in a query
-  const query = parameters.toString().replaceAll("%40", "@");
+  // Readable: these are fine in a query
+  const query = parameters.toString().replaceAll("%40", "@").replaceAll("%7E", "~").replaceAll("%3B", ";");
   const address = location.pathname + (query && `?${query}`);
   if (address === location.pathname + location.search) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
