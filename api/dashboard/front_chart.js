@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { figureOf } from "./front_figure.js";
+import { divided, ManyPoints } from "./many_points.js";
 
 const SCRIPT = "/static/plotly.min.js";
 const CONFIG = {
@@ -33,10 +34,12 @@ function loadPlotly() {
 
 export class FrontChart {
   element = h("div", { class: "chart", role: "img" });
+  #many = new ManyPoints();
   #plotly = null;
   #zoomed = { view: "", ranges: {} }; // the ranges that the person chose, kept until other axes are shown
   #latest = null;
   #listening = false;
+  #onPoint = false; // whether the pointer is on a point that the chart's program has drawn
 
   /**
    * `hovered(number | null, box)` and `picked(number)` are told what the pointer does, `laidOut()` of a new frame, and
@@ -65,7 +68,8 @@ export class FrontChart {
     this.element.setAttribute("aria-label", spoken(view));
     const axes = JSON.stringify([view.x.name, view.y.name, view.log]);
     if (this.#zoomed.view !== axes) this.#zoomed = { view: axes, ranges: {} };
-    const { data, layout } = figureOf(view, coloursOf(this.element), this.#zoomed.ranges);
+    const [few] = divided(view.points);
+    const { data, layout } = figureOf({ ...view, few }, coloursOf(this.element), this.#zoomed.ranges);
     await this.#plotly.react(this.element, data, layout, CONFIG);
     if (!this.#listening) this.#listen();
   }
@@ -96,20 +100,63 @@ export class FrontChart {
   savePicture(name, format, deadline) {
     const { width, height } = this.element.getBoundingClientRect();
     const colours = coloursOf(this.element);
-    const figure = figureOf({ ...this.#latest, deadline }, colours, this.#zoomed.ranges);
+    const [few] = divided(this.#latest.points);
+    const figure = figureOf({ ...this.#latest, few, deadline }, colours, this.#zoomed.ranges);
     figure.layout.paper_bgcolor = colours.surface;
+    const source = this.#many.picture(this.frame(), colours);
+    const whole = { xref: "paper", yref: "paper", x: 0, y: 1, sizex: 1, sizey: 1, sizing: "stretch", layer: "below" };
+    if (source) figure.layout.images = [{ source, ...whole }];
     const scale = format === "png" ? 2 : 1; // sharp on paper and on dense screens
     return this.#plotly.downloadImage(figure, { format, width, height, scale, filename: name });
   }
 
+  #drawMany() {
+    const [, many] = divided(this.#latest.points);
+    this.#many.draw(many, this.frame(), coloursOf(this.element));
+  }
+
+  // The chart's program knows nothing of the points on the canvas, and answers where it has one of its own
+  #listenToMany() {
+    let [over, down] = [null, null];
+    const nearest = (event) => {
+      const { left, top } = this.element.getBoundingClientRect();
+      return this.#onPoint ? null : this.#many.nearest(event.clientX - left, event.clientY - top);
+    };
+    this.element.addEventListener("mousemove", (event) => {
+      if (event.buttons) return;
+      const point = nearest(event);
+      if (point?.number === over) return;
+      over = point?.number;
+      if (point) this.hovered(point.number, { x0: point.x - 4, x1: point.x + 4, y0: point.y - 4, y1: point.y + 4 });
+      else if (!this.#onPoint) this.hovered(null);
+    });
+    this.element.addEventListener("mousedown", (event) => (down = event), { capture: true });
+    document.addEventListener("mouseup", (event) => {
+      const still = down && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < 4;
+      down = null;
+      const point = still && nearest(event);
+      if (point) this.picked(point.number);
+    });
+  }
+
   #listen() {
     this.#listening = true;
-    this.element.on("plotly_afterplot", () => this.laidOut());
+    this.element.before(this.#many.element);
+    this.#listenToMany();
+    this.element.on("plotly_afterplot", () => {
+      this.#drawMany();
+      this.laidOut();
+    });
+    this.#drawMany();
     this.laidOut();
     this.element.on("plotly_hover", ({ points: [point] }) => {
+      this.#onPoint = true;
       if (point?.customdata !== undefined) this.hovered(point.customdata, point.bbox);
     });
-    this.element.on("plotly_unhover", () => this.hovered(null));
+    this.element.on("plotly_unhover", () => {
+      this.#onPoint = false;
+      this.hovered(null);
+    });
     this.element.on("plotly_click", ({ points: [point] }) => {
       if (point?.customdata !== undefined) this.picked(point.customdata);
     });

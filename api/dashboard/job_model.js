@@ -28,6 +28,8 @@ export class JobModel {
   axesFront = null;
   #asked = new Set(); // names of the metrics that are there or on their way
   #features = false;
+  #hasFront = null;
+  #front = new Promise((resolve) => (this.#hasFront = resolve));
   #open = null; // the lowest number of a trial whose predicted figures and choices are still to be asked for
 
   /** `changed()` is called after changes, at most every 150 ms; `connectionChanged(state)` at once. */
@@ -49,9 +51,12 @@ export class JobModel {
 
   /** Loads the job, then its trials and front, and follows it until it ends. Rejects with ApiError. */
   async load() {
+    const front = this.#loadFront(); // beside the job: of a large one either takes the server a while
+    front.catch(() => {}); // heard of below
     this.job = await get(this.path);
     this.tell();
-    const event = await this.#loadFront();
+    const event = await front;
+    this.#hasFront();
     // From here on nothing is missed: what happened since the front was told comes as an event
     if (!isFinal(this.job)) this.#follow(event);
     this.tell();
@@ -80,7 +85,8 @@ export class JobModel {
 
   /** Has these metrics of all trials loaded, and with `features` what was chosen; rejects with ApiError. */
   async want(names, features = false) {
-    const missing = names.filter((name) => !this.#asked.has(name));
+    await this.#front; // which is to be seen first
+    const missing = [...new Set(names)].filter((name) => !this.#asked.has(name));
     const choices = features && !this.#features;
     if (!missing.length && !choices) return;
     missing.forEach((name) => this.#asked.add(name));

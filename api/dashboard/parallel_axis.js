@@ -1,7 +1,7 @@
 // One axis of the parallel ones: its name, its ends as fields, and the range that is drawn on it.
 
 import { h, setText, show } from "./dom.js";
-import { significant } from "./format.js";
+import { si, significant } from "./format.js";
 
 const CLICK_PX = 4; // a movement that is shorter is a click
 
@@ -62,24 +62,24 @@ export class ParallelAxis {
 
   #write({ firstChild: field }, value, index) {
     if (document.activeElement === field && !this.#options) return;
-    field.value = this.#options ? String(index) : significant(value, 4);
+    field.value = this.#options ? String(index) : written(value);
   }
 
   #typed() {
-    const [low, high] = [this.low, this.high].map(({ firstChild }) => Number(firstChild.value.replaceAll(",", "")));
+    const [low, high] = [this.low, this.high].map(({ firstChild }) => parsed(firstChild.value));
     if (!(Number.isFinite(low) && Number.isFinite(high))) return this.brushed(this.#range, true);
     const margin = this.#options ? 0.5 : 0;
     const range = [Math.min(low, high) - margin, Math.max(low, high) + margin];
     // The ends are shown with four digits: what still says them asks for nothing
-    const whole = this.ends.map((end) => significant(end, 4));
+    const whole = this.ends.map(written);
     const all = this.#options ? range[0] <= this.ends[0] && range[1] >= this.ends[1] : false;
-    const same = !this.#options && range.every((end, i) => significant(end, 4) === whole[i]);
+    const same = !this.#options && range.every((end, i) => written(end) === whole[i]);
     this.brushed(all || same ? null : this.#exactly(range), true);
   }
 
   // An end that was not touched stays where the values end, beyond the digits that are shown
   #exactly(range) {
-    return range.map((end, i) => (significant(end, 4) === significant(this.ends[i], 4) ? this.ends[i] : end));
+    return range.map((end, i) => (written(end) === written(this.ends[i]) ? this.ends[i] : end));
   }
 
   #drag(event) {
@@ -100,6 +100,17 @@ export class ParallelAxis {
     this.track.addEventListener("pointermove", move);
     this.track.addEventListener("pointerup", stop, { once: true });
   }
+}
+
+// "267.5 M": the fields are narrow
+function written(value) {
+  return Math.abs(value) >= 1e5 ? si(value, 4) : significant(value, 4);
+}
+
+function parsed(text) {
+  const match = /^(-?[\d.]+(?:e[+-]?\d+)?)\s*([kMGT]?)$/i.exec(text.replaceAll(",", "").replace("−", "-").trim());
+  const factors = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+  return match ? Number(match[1]) * factors[match[2].toLowerCase()] : NaN;
 }
 
 function endsOf(values = []) {

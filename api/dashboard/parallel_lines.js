@@ -1,6 +1,6 @@
 // The lines of the parallel axes, on a canvas: what is singled out above the rest, the front above all.
 
-const MOST_LINES = 3_000;
+const MOST_LINES = 1_500;
 
 /** Draws the lines of {store, selection, members} through `axes`; returns {lines, of}: how many of how many. */
 export function drawLines(canvas, axes, { store, selection, members }) {
@@ -27,7 +27,7 @@ export function drawLines(canvas, axes, { store, selection, members }) {
     context.stroke();
   };
   draw(groups.rest, colour("dominated"), 1, 0.06);
-  draw(groups.chosen, colour(selection ? "accent" : "dominated"), 1, 0.12 + 0.4 * few);
+  draw(groups.chosen, colour(selection ? "accent" : "dominated"), 1, 0.05 + 0.45 * few);
   draw(groups.front, colour("front"), 1.6, 0.95);
   context.globalAlpha = 1;
   return { lines: groups.rest.length + groups.chosen.length + groups.front.length, of: groups.all };

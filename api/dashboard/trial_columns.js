@@ -84,21 +84,21 @@ function stateCell(trial) {
 export function sorted(numbers, store, sort) {
   const name = (sort ?? "number").replace(/^-/, "");
   const sign = sort?.startsWith("-") ? -1 : 1;
-  const keys = new Map(numbers.map((number) => [number, keyOf(name, number, store)]));
-  return [...numbers].sort((a, b) => {
-    const [left, right] = [keys.get(a), keys.get(b)];
-    if (Number.isNaN(left) || Number.isNaN(right)) return Number(Number.isNaN(left)) - Number(Number.isNaN(right)) || a - b;
-    if (left === right) return a - b;
-    return left < right ? -sign : sign;
+  if (name === "state") return sortedByState(numbers, store, sign);
+  const keys = Float64Array.from(numbers, (number) => {
+    const key = name === "number" ? number : name === "architecture" ? store.depth(number) : store.value(name, number);
+    return Number.isNaN(key) ? Infinity : sign * key;
   });
+  const order = Uint32Array.from(numbers, (_, place) => place);
+  order.sort((a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : numbers[a] - numbers[b]));
+  return Array.from(order, (place) => numbers[place]);
 }
 
-function keyOf(name, number, store) {
-  if (name === "number") return number;
-  if (name === "architecture") return store.depth(number);
-  if (name === "state") {
+function sortedByState(numbers, store, sign) {
+  const words = numbers.map((number) => {
     const row = store.row(number);
-    return `${store.reasons[row] ?? store.states[row]}${store.feasible[row] ? "" : ", over a limit"}`;
-  }
-  return store.value(name, number);
+    return [`${store.reasons[row] ?? store.states[row]}${store.feasible[row] ? "" : ", over a limit"}`, number];
+  });
+  words.sort(([a, one], [b, other]) => (a < b ? -sign : a > b ? sign : one - other));
+  return words.map(([, number]) => number);
 }

@@ -10,6 +10,8 @@ export class TrialStore {
   metrics = new Map();
   /** By name of the choice: {options (null for a number), values}. */
   features = new Map();
+  /** Grows with every change. */
+  version = 0;
   #rows = new Map(); // number → place
 
   get size() {
@@ -60,6 +62,7 @@ export class TrialStore {
 
   /** Takes in an answer of /trials/columns. */
   take({ numbers, states, skip_reasons: reasons, infeasible, metrics, features }) {
+    this.version += 1;
     const over = new Set(infeasible);
     const rows = numbers.map((number, i) => {
       const row = this.#rowFor(number);
@@ -80,6 +83,7 @@ export class TrialStore {
 
   /** Takes in the record of one trial; returns whether it was not known before. */
   put(trial) {
+    this.version += 1;
     const isNew = !this.#rows.has(trial.number);
     const row = this.#rowFor(trial.number);
     if (!isNew && this.states[row] !== "running" && trial.state === "running") return false;

@@ -2,7 +2,7 @@
 
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
-import { columnsOf, sorted } from "./trial_columns.js";
+import { columnsOf } from "./trial_columns.js";
 
 const ROWS = 150;
 
@@ -15,9 +15,6 @@ export class TrialTable {
   #more = h("button", { type: "button", class: "more", hidden: true, click: () => this.#showMore() });
   #empty = h("p", { class: "table-empty", hidden: true });
   #latest = null;
-  /** The numbers of all rows in their order, those below "Show more" too. */
-  sorted = [];
-
   /** `picked(number)` and `sorted(text)` are told what the person chose; `text` is "-latency_ms@x" or "parameters". */
   constructor(picked, sorted) {
     this.picked = picked;
@@ -32,15 +29,14 @@ export class TrialTable {
   }
 
   /**
-   * Draws {numbers, store, trial(number), wanted(numbers), job, withState, sort, selected, knee, emptyText}: `trial`
-   * tells what is known of one, `wanted` is told of those in sight.
+   * Draws {numbers (of all rows, in their order), trial(number), wanted(numbers), job, withState, sort, selected, knee,
+   * emptyText}: `trial` tells what is known of one, `wanted` is told of those in sight.
    */
   draw(view) {
     this.#latest = view;
     const columns = columnsOf(view);
     this.#drawHead(columns, view.sort);
-    const rows = sorted(view.numbers, view.store, view.sort);
-    this.sorted = rows;
+    const rows = view.numbers;
     const inSight = rows.slice(0, this.#limit);
     view.wanted(inSight);
     const focused = document.activeElement?.closest?.("tr[data-trial]")?.dataset.trial;

@@ -3,11 +3,13 @@
 import { h } from "./dom.js";
 import { whyEmpty } from "./job_parts.js";
 import { csvOf, saveText } from "./table_file.js";
+import { sorted } from "./trial_columns.js";
 import { TrialTable } from "./trial_table.js";
 import { TrialTabs } from "./trial_tabs.js";
 
 export class TrialsPanel {
-  #rows = () => ({ numbers: [], members: new Set() }); // what the table lists now
+  #rows = { numbers: [], members: new Set() }; // what the table lists now
+  #order = { key: "", numbers: [] };
 
   /** `changed(patch, options)` is told of another view, `picked(number)` of a trial to look at. */
   constructor(model, id, { changed, picked }) {
@@ -15,7 +17,7 @@ export class TrialsPanel {
     this.table = new TrialTable(picked, (sort) => changed({ sort }, { replace: true }));
     this.tabs = new TrialTabs((rows) => changed({ rows }));
     const save = () => {
-      const { numbers, members } = this.#rows();
+      const { numbers, members } = this.#rows;
       saveText(csvOf(numbers, model.store, members), `trials-${id}.csv`, "text/csv");
     };
     this.element = h(
@@ -32,6 +34,16 @@ export class TrialsPanel {
     );
   }
 
+  // To order a hundred thousand takes longer than to pick out some of them
+  #ordered(store, members, sort) {
+    const key = JSON.stringify([store.version, members, sort]);
+    if (this.#order.key !== key) {
+      const numbers = (members ?? store.numbers).filter((number) => store.has(number));
+      this.#order = { key, numbers: sorted(numbers, store, sort) };
+    }
+    return this.#order.numbers;
+  }
+
   /** Draws {job, x, y (metrics), front, view, selection, members (a set), inFront(trial)}. */
   draw({ job, x, y, front, view, selection, members, inFront }) {
     const all = view.rows === "all";
@@ -41,12 +53,11 @@ export class TrialsPanel {
       const row = store.row(number);
       return row !== undefined && (!all || !view.feasible || store.feasible[row]) && (!selection || selection.test(row));
     };
-    const numbers = (all ? store.numbers : front.numbers).filter(kept);
     const sort = view.sort ?? (all ? "number" : x.name);
-    this.#rows = () => ({ numbers: this.table.sorted, members });
+    const numbers = this.#ordered(store, all ? null : front.numbers, sort).filter(kept);
+    this.#rows = { numbers, members };
     this.table.draw({
       numbers,
-      store,
       trial: (number) => inFront(this.model.trial(number) ?? store.light(number)),
       wanted: (inSight) => inSight.forEach((number) => records.ask(number)),
       job,

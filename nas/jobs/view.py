@@ -48,6 +48,7 @@ class View:
 
 _views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
 _lock = Lock()
+_ranking = tuple(Lock() for _ in range(32))
 
 
 def view_of(
@@ -71,18 +72,37 @@ def view_of(
     told = [text for _, text in asked]
     sequence = store.last_sequence(job.id)
     tables = table_versions(store, job, told)
-    key = (store.address, job.id, sequence, job.reference is None, chosen, limits, tables)
-    with _lock:
-        if key in _views:
-            _views.move_to_end(key)
-            return _views[key]
-    evaluated = evaluated_trials(store, job, sequence, [*(o.name for o in chosen), *(limit.metric for limit in limits)])
-    retrainings = tuple(store.retrainings(job.id))
     elsewhere = other_devices(job, told)
 
     def read() -> tuple[TrialSummary, ...]:
         return tuple(with_predictions(store, job, store.trial_summaries(job.id), elsewhere))
 
+    key = (store.address, job.id, sequence, job.reference is None, chosen, limits, tables)
+    if (known := _known(key)) is not None:
+        return known
+    with _ranking[hash(key) % len(_ranking)]:  # who asks for the same at the same time waits for the first one's answer
+        return _known(key) or _ranked(store, job, sequence, key, (chosen, limits), read)
+
+
+def _known(key: tuple[Any, ...]) -> View | None:
+    with _lock:
+        if key not in _views:
+            return None
+        _views.move_to_end(key)
+        return _views[key]
+
+
+def _ranked(
+    store: Store,
+    job: JobRecord,
+    sequence: int,
+    key: tuple[Any, ...],
+    by: tuple[tuple[MetricInfo, ...], tuple[Constraint, ...]],
+    read: Callable[[], tuple[TrialSummary, ...]],
+) -> View:
+    chosen, limits = by
+    evaluated = evaluated_trials(store, job, sequence, [*(o.name for o in chosen), *(limit.metric for limit in limits)])
+    retrainings = tuple(store.retrainings(job.id))
     view = _rank(chosen, limits, evaluated, retrainings, job.reference, read)
     with _lock:
         _views[key] = view
