@@ -277,6 +277,10 @@ class Client:
         path = f"/v1/jobs/{_segment(job_id)}/front/picks"
         return self._get(path, cost=cost, quality=quality, constraint=constraints)
 
+    def hypervolume(self, job_id: str) -> Document:
+        """Return how the hypervolume of a job has grown, trial by trial."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}/hypervolume")
+
     def importance(self, job_id: str) -> Document:
         """Return how much each choice of the space matters to each objective of the job."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/importance")

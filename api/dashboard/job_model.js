@@ -45,6 +45,8 @@ export class JobModel {
     /** The devices that the trials can be ranked for, and the front on the one that is shown beside. */
     this.devices = new Asked(() => this.tell());
     this.beside = new Asked(() => this.tell());
+    this.growth = new Asked(() => this.tell());
+    this.importance = new Asked(() => this.tell());
     this.askAxesFront = throttled(() => this.#loadAxesFront(), FRONT_EVERY_MS);
     this.askFidelity = throttled(() => this.#loadFidelity(), FRONT_EVERY_MS);
   }
@@ -136,6 +138,14 @@ export class JobModel {
     return this.beside.of(`${this.path}/front?objectives=${encodeURIComponent(`${y},${x}`)}`).answer;
   }
 
+  /** How the search came along, as Asked tells it: {growth, importance}. The second takes the server seconds. */
+  searched() {
+    return {
+      growth: this.growth.of(`${this.path}/hypervolume`),
+      importance: this.importance.of(`${this.path}/importance`),
+    };
+  }
+
   /** The devices that the server knows, see /devices; empty until it has told. */
   get knownDevices() {
     return this.devices.of(`${this.path}/devices`).answer?.devices ?? [];
@@ -161,6 +171,7 @@ export class JobModel {
           this.askAxesFront();
           this.picks.again();
           this.beside.again();
+          this.growth.again();
         }
         if (this.job.search_ended) this.askFidelity();
         this.tell();

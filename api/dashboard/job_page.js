@@ -11,6 +11,7 @@ import { isFinal, spokenProgress } from "./job_parts.js";
 import { axisNames, describeMetric, deviceOf, intervalOf } from "./metrics.js";
 import { announce, failure, notice } from "./notices.js";
 import { ParallelAxes } from "./parallel_axes.js";
+import { SearchPanel } from "./search_panel.js";
 import { readRanges, selectionOf, writeRanges } from "./selection.js";
 import { SelectionBar } from "./selection_bar.js";
 import { TABLE_COSTS } from "./trial_columns.js";
@@ -49,6 +50,7 @@ class JobPage {
       () => this.pick(null),
       (number) => this.pick(number),
     );
+    this.search = new SearchPanel(() => this.draw());
     this.trials = new TrialsPanel(this.model, id, {
       changed: (patch, options) => this.#change(patch, options),
       picked: (number) => this.pick(number),
@@ -127,6 +129,8 @@ class JobPage {
     this.parallel.draw({ store, ranges, selection, members: this.members, objectives: job.objectives });
     this.trials.draw({ job, x, y, front, view, selection, members: this.members, inFront: (t) => this.#inFront(t) });
     this.fidelity.draw(job, this.model.fidelity);
+    const searched = this.search.element.open ? this.model.searched() : { growth: null, importance: null };
+    this.search.draw({ ...searched, job });
     const shown = view.trial ?? front.knee;
     this.details.draw({
       ties: this.model.fidelity?.ties ?? [],
@@ -167,7 +171,7 @@ class JobPage {
         { class: "job-body" },
         h("div", { class: "front-column" }, this.front.element, this.selection.element, this.parallel.element),
         this.details.element,
-        this.fidelity.element,
+        h("div", { class: "below-column" }, this.fidelity.element, this.search.element),
         this.trials.element,
       ),
     );

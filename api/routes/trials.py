@@ -12,6 +12,7 @@ from api.conditions import NOT_MODIFIED, Poll, PollDep
 from api.inputs import JSON, YAML, refuse_unknown_query
 from api.schemas.columns import Columns, JobDevices
 from api.schemas.fidelity import Fidelity
+from api.schemas.growth import Growth
 from api.schemas.importance import Importance
 from api.schemas.problem import documented
 from api.schemas.reading import Picks, Reading
@@ -24,6 +25,7 @@ from nas.jobs.fidelity_report import fidelity_of
 from nas.jobs.importance import importance_of
 from nas.jobs.other_devices import devices_of, table_versions
 from nas.jobs.picks import picks_of
+from nas.jobs.progress import progress_by_trial
 from nas.jobs.reading import reading_of
 from nas.jobs.report import describe_trial, front_of, some_trials, trials_page
 from nas.jobs.view import view_of
@@ -80,6 +82,12 @@ def picks(
         lambda: picks_of(store, poll.job, cost, quality, constraint),
         _mark(poll, store, f"{cost},{quality}", constraint),
     )
+
+
+@router.get("/hypervolume", response_model=Growth, responses=_NOT_MODIFIED_OR)
+def hypervolume(poll: PollDep, store: StoreDep) -> dict[str, Any] | Response:
+    """Return how the hypervolume of the job has grown, trial by trial."""
+    return poll.answer(lambda: progress_by_trial(store, poll.job))
 
 
 @router.get("/importance", response_model=Importance, responses=_NOT_MODIFIED_OR)

@@ -52,6 +52,7 @@ READ = {
     ("GET", "/v1/jobs/{job_id}/front"),
     ("GET", "/v1/jobs/{job_id}/front/reading"),
     ("GET", "/v1/jobs/{job_id}/front/picks"),
+    ("GET", "/v1/jobs/{job_id}/hypervolume"),
     ("GET", "/v1/jobs/{job_id}/importance"),
     ("GET", "/v1/jobs/{job_id}/fidelity"),
     ("GET", "/v1/jobs/{job_id}/devices"),
