@@ -2,10 +2,13 @@
 
 import { intervalOf } from "./metrics.js";
 
+const SHOWN = new Set(["complete", "stopped", "skipped"]);
+
 /**
  * Returns {front, dominated, stopped, infeasible, dimmed, beside}, each {numbers, x, y}: every trial of the store that
- * has both figures, and the members of a front `beside` ({x, y (names), members}, or null). `front` keeps the order of `numbers` and has `bounds`; with `feasible` what is over a limit is left out; with
- * `chosen` (a test of places, or null) what is not chosen is dimmed.
+ * has both figures, and the members of a front `beside` ({x, y (names), members}, or null). `front` keeps the order of
+ * `numbers`, and has `bounds` and who is `faint`; with `feasible` what is over a limit is left out; with `chosen` (a
+ * test of places, or null) what is not chosen is dimmed.
  */
 export function pointsOf(store, { x, y, numbers, feasible, chosen, record, beside }) {
   const names = ["beside", "front", "dominated", "stopped", "infeasible", "dimmed"];
@@ -14,7 +17,7 @@ export function pointsOf(store, { x, y, numbers, feasible, chosen, record, besid
   const members = new Set(numbers);
   for (let row = 0; row < store.size; row += 1) {
     const state = store.states[row];
-    const shown = (state === "complete" || state === "stopped" || state === "skipped") && store.reasons[row] !== "duplicate";
+    const shown = SHOWN.has(state) && store.reasons[row] !== "duplicate";
     if (!shown || !Number.isFinite(xs[row]) || !Number.isFinite(ys[row])) continue;
     const number = store.numbers[row];
     if (members.has(number)) continue;

@@ -59,7 +59,8 @@ export class FrontChart {
 
   /**
    * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
-   * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or `resetZoom` is called.
+   * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or
+   * `resetZoom` is called.
    */
   async draw(view) {
     this.#latest = view;
@@ -195,8 +196,9 @@ function coloursOf(element) {
 }
 
 function spoken({ x, y, points }) {
+  const of = (name) => points[name].numbers.length;
   return (
-    `${y.label} against ${x.label}: ${points.front.numbers.length} trials on the front, ${points.dominated.numbers.length} dominated, ` +
-    `${points.stopped.numbers.length} stopped early, ${points.infeasible.numbers.length} over a limit. The table below lists them.`
+    `${y.label} against ${x.label}: ${of("front")} trials on the front, ${of("dominated")} dominated, ` +
+    `${of("stopped")} stopped early, ${of("infeasible")} over a limit. The table below lists them.`
   );
 }

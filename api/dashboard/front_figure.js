@@ -6,7 +6,10 @@ import { escaped, limitOnAxes } from "./front_limits.js";
 const PADDING = 0.07;
 const LIMIT_REACH = 0.35; // a limit this near to the points, in ranges of theirs, is drawn even where none passes it
 
-/** Returns {data, layout} of a view (see FrontChart.draw), of its points the `few`; `zoomed` holds the ranges that the person chose, by axis. */
+/**
+ * Returns {data, layout} of a view (see FrontChart.draw), of its points the `few`; `zoomed` holds the ranges that the
+ * person chose, by axis.
+ */
 export function figureOf(view, colours, zoomed) {
   return { data: traces(view, colours), layout: layout(view, colours, zoomed) };
 }

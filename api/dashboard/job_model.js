@@ -27,6 +27,7 @@ export class JobModel {
   /** The front under other axes: {key, numbers, knee, status, error}; null where the job's own is shown. */
   axesFront = null;
   #asked = new Set(); // names of the metrics that are there or on their way
+  #refused = new Set();
   #features = false;
   #hasFront = null;
   #front = new Promise((resolve) => (this.#hasFront = resolve));
@@ -88,12 +89,20 @@ export class JobModel {
   /** Has these metrics of all trials loaded, and with `features` what was chosen; rejects with ApiError. */
   async want(names, features = false) {
     await this.#front; // which is to be seen first
-    const missing = [...new Set(names)].filter((name) => !this.#asked.has(name));
+    const missing = [...new Set(names)].filter((name) => !this.#asked.has(name) && !this.#refused.has(name));
     const choices = features && !this.#features;
     if (!missing.length && !choices) return;
     missing.forEach((name) => this.#asked.add(name));
     this.#features ||= features;
-    await this.#loadColumns(missing, choices);
+    try {
+      await this.#loadColumns(missing, choices);
+    } catch (error) {
+      // What the server does not know is not asked for again, what it could not say just now is
+      missing.forEach((name) => this.#asked.delete(name));
+      if (error.status === 422) missing.forEach((name) => this.#refused.add(name));
+      if (choices) this.#features = false;
+      throw error;
+    }
     this.allLoaded = true;
     this.tell();
   }

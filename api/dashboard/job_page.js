@@ -117,10 +117,10 @@ class JobPage {
     const front = this.model.frontFor(x.name, y.name);
     this.members = new Set(front.numbers);
     const ranges = this.#brushing ?? readRanges(view.brush);
-    this.#want(
-      [...withBounds(x.name, y.name, job), ...TABLE_COSTS, ...Object.keys(ranges).filter((name) => names.includes(name))],
-      Object.keys(ranges).some((name) => !names.includes(name)),
-    );
+    const ranged = Object.keys(ranges);
+    const isChoice = (name) => !names.includes(name);
+    this.#want([...TABLE_COSTS, ...ranged.filter((name) => !isChoice(name))], ranged.some(isChoice));
+    this.#want(withBounds(x.name, y.name, job));
     const selection = selectionOf(store, ranges, this.#shape);
     const trial = (number) => this.#trial(number);
 
@@ -158,7 +158,7 @@ class JobPage {
     try {
       await this.model.want(names, features);
     } catch (error) {
-      notice("trials", `${error.message} Not every trial is shown.`);
+      notice("trials", `${error.message} Not every trial is shown.`, { label: "Close", run: () => notice("trials") });
     }
   }
 
@@ -214,6 +214,7 @@ class JobPage {
   }
 
   #change(patch, options) {
+    if ("x" in patch || "y" in patch) notice("trials", null); // it told of the axes before
     this.#view = { ...this.#view, ...patch };
     writeView(this.#view, options);
     this.draw();

@@ -4,7 +4,7 @@ import { h, show, svg } from "./dom.js";
 import { count, exact, share } from "./format.js";
 import { describeMetric } from "./metrics.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [520, 190, 46, 26];
+const [WIDTH, HEIGHT, LEFT, BOTTOM] = [340, 150, 46, 24];
 
 export class SearchPanel {
   element = h("details", { class: "search-panel" });
@@ -50,7 +50,8 @@ function curve({ evaluated, steps }) {
   let path = `M${x(0)} ${y(0)}`;
   for (const step of steps) path += `H${x(step.evaluations).toFixed(1)}V${y(step.hypervolume).toFixed(1)}`;
   path += `H${x(evaluated)}`;
-  const text = (left, above, words, anchor) => svg("text", { x: left, y: above, "text-anchor": anchor, class: "curve-text" }, words);
+  const text = (left, above, words, anchor) =>
+    svg("text", { x: left, y: above, "text-anchor": anchor, class: "curve-text" }, words);
   const half = steps.find((step) => step.hypervolume >= top / 2);
   const last = steps.at(-1);
   return [
@@ -92,7 +93,7 @@ function bars({ objective, model, choices }, job) {
         h(
           "tr",
           {},
-          h("th", { scope: "row" }, choice.replaceAll("_", " ")),
+          h("th", { scope: "row", title: choice }, nameOf(choice)),
           h("td", {}, h("meter", { min: 0, max: 1, value: part, "aria-hidden": "true" })),
           h("td", { class: "figure" }, percent(part)),
         ),
@@ -100,6 +101,13 @@ function bars({ objective, model, choices }, job) {
       !choices && h("tr", {}, h("td", {}, "Too few evaluations, or too few candidates within the limits, to say.")),
     ),
   );
+}
+
+// "layers.*.attention.heads" is "Heads": of every layer all of them are
+function nameOf(choice) {
+  const short = choice.replace(/layers\.\*\./, "").replace(/(^|\.)(attention|feed_forward)\./, "$1");
+  const words = short.replace(/(^|\.)depth$/, "$1layers").replaceAll(/[._]/g, " ");
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 function percent(part) {

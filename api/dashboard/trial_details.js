@@ -34,8 +34,9 @@ export class TrialDetails {
   }
 
   /**
-   * Draws {trial (undefined while it is asked for), job, isKnee, isChosen, ties, device}; `isChosen` is false for the knee that is shown while nothing is
-   * chosen, `ties` are those of the front, `device` is one that the job was not searched for, if its figures are shown.
+   * Draws {trial (undefined while it is asked for), job, isKnee, isChosen, ties, device}; `isChosen` is false for the
+   * knee that is shown while nothing is chosen, `ties` are those of the front, `device` is one that the job was not
+   * searched for, if its figures are shown.
    */
   draw({ trial, job, isKnee, isChosen, ties, device }) {
     const tied = ties.find((tie) => tie.trial === trial?.number)?.tied_with ?? [];

@@ -1,9 +1,21 @@
-// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&brush=&drag=&trial=&rows=&sort=. Back, forward, reload and sharing
-// keep it.
+// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&brush=&drag=&trial=&rows=&sort=. Back,
+// forward, reload and sharing keep it.
 
 import { readRanges, writeRanges } from "./selection.js";
 
-const DEFAULTS = { x: null, y: null, beside: null, log: "", feasible: false, deadline: null, brush: null, drag: "zoom", trial: null, rows: "front", sort: null };
+const DEFAULTS = {
+  x: null,
+  y: null,
+  beside: null,
+  log: "",
+  feasible: false,
+  deadline: null,
+  brush: null,
+  drag: "zoom",
+  trial: null,
+  rows: "front",
+  sort: null,
+};
 
 /** Returns the view of the present address; what can't be read is the default. */
 export function readView() {

@@ -135,8 +135,13 @@ def test_a_device_that_nobody_knows_says_so_and_leads_back(window: JobWindow, wa
     window.open("?x=latency_ms@no-board&y=error_rate")
     note = window.page.locator(".front-note")
     expect(note).to_contain_text("There is no front of these two axes")
+    expect(window.page.locator("#notices")).to_contain_text("no-board")
     window.page.get_by_role("button", name="Back to the job’s objectives").click()
     expect(note).to_be_hidden()
+    expect(window.page.locator("#notices")).to_have_text("")
+    window.page.wait_for_function(
+        "document.querySelector('.chart').data.find((t) => t.name === 'dominated').x.length > 0"
+    )
 
 
 def test_trials_that_arrive_are_predicted_too(page: Page, service: Service) -> None:
