@@ -92,14 +92,24 @@ export class JobModel {
     const missing = [...new Set(names)].filter((name) => !this.#asked.has(name) && !this.#refused.has(name));
     const choices = features && !this.#features;
     if (!missing.length && !choices) return;
-    missing.forEach((name) => this.#asked.add(name));
-    this.#features ||= features;
+    // Apart, since of a device that can't be predicted the server refuses the whole request
+    const elsewhere = missing.filter((name) => this.#isPredicted(name));
+    const own = missing.filter((name) => !this.#isPredicted(name));
+    await Promise.all([
+      (own.length || choices) && this.#ask(own, choices),
+      elsewhere.length && this.#ask(elsewhere, false),
+    ]);
+  }
+
+  async #ask(names, choices) {
+    names.forEach((name) => this.#asked.add(name));
+    this.#features ||= choices;
     try {
-      await this.#loadColumns(missing, choices);
+      await this.#loadColumns(names, choices);
     } catch (error) {
       // What the server does not know is not asked for again, what it could not say just now is
-      missing.forEach((name) => this.#asked.delete(name));
-      if (error.status === 422) missing.forEach((name) => this.#refused.add(name));
+      names.forEach((name) => this.#asked.delete(name));
+      if (error.status === 422) names.forEach((name) => this.#refused.add(name));
       if (choices) this.#features = false;
       throw error;
     }
@@ -243,7 +253,11 @@ export class JobModel {
 
   /** The metrics that are predicted for devices which are none of the job's. */
   #predicted() {
-    return [...this.#asked].filter((name) => deviceOf(name) && !this.job.devices.includes(deviceOf(name)));
+    return [...this.#asked].filter((name) => this.#isPredicted(name));
+  }
+
+  #isPredicted(name) {
+    return deviceOf(name) !== null && !this.job.devices.includes(deviceOf(name));
   }
 
   async #loadFront() {

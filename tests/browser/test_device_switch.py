@@ -78,7 +78,7 @@ def test_another_device_ranks_the_same_trials_anew(window: JobWindow, service: S
         number: (metrics[THERE], metrics["error_rate"]) for number, metrics in front.items()
     }
     window.page.wait_for_function(
-        "document.querySelector('.chart').data.find((t) => t.name === 'dominated').x.length > 0"
+        "() => document.querySelector('.chart').data.find((t) => t.name === 'dominated').x.length > 0"
     )
     columns = service.client.get(f"/v1/jobs/{recorded.id}/trials/columns", params={"metrics": THERE}).json()
     for point in window.drawn("dominated") + window.drawn("infeasible"):
@@ -117,7 +117,7 @@ def test_the_front_of_another_device_lies_beside_the_jobs_own(
     window.open()
     window.page.get_by_label("Compare with").select_option(OTHER)
     beside = front_of(service, recorded, THERE)
-    window.page.wait_for_function("document.querySelector('.chart').data.some((t) => t.name === 'beside')")
+    window.page.wait_for_function("() => document.querySelector('.chart').data.some((t) => t.name === 'beside')")
     assert {p["number"]: (p["x"], p["y"]) for p in window.drawn("beside")} == {
         number: (metrics[THERE], metrics["error_rate"]) for number, metrics in beside.items()
     }
@@ -127,7 +127,7 @@ def test_the_front_of_another_device_lies_beside_the_jobs_own(
     expect(window.page.locator(".chart-key")).to_contain_text(f"front on {OTHER} ({len(beside)})")
     assert window.page.url.endswith(f"?beside={OTHER}")
     window.page.get_by_label("Compare with").select_option("nothing")
-    window.page.wait_for_function("!document.querySelector('.chart').data.some((t) => t.name === 'beside')")
+    window.page.wait_for_function("() => !document.querySelector('.chart').data.some((t) => t.name === 'beside')")
 
 
 def test_a_device_that_nobody_knows_says_so_and_leads_back(window: JobWindow, watch: Watch) -> None:
@@ -140,7 +140,7 @@ def test_a_device_that_nobody_knows_says_so_and_leads_back(window: JobWindow, wa
     expect(note).to_be_hidden()
     expect(window.page.locator("#notices")).to_have_text("")
     window.page.wait_for_function(
-        "document.querySelector('.chart').data.find((t) => t.name === 'dominated').x.length > 0"
+        "() => document.querySelector('.chart').data.find((t) => t.name === 'dominated').x.length > 0"
     )
 
 

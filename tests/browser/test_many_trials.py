@@ -82,7 +82,7 @@ def inked(page: Page) -> int:
 
 def wait_for_points(page: Page) -> None:
     expect(page.get_by_role("button", name=f"All trials ({COUNT + 1})")).to_be_visible()
-    page.wait_for_function("document.querySelector('.many-points')?.width > 0")
+    page.wait_for_function("() => document.querySelector('.many-points')?.width > 0")
 
 
 def test_the_front_stays_in_the_chart_and_the_rest_is_on_the_canvas(
