@@ -18,17 +18,22 @@ class Poll:
     """A job, its newest event, and what the caller holds already."""
 
     job: JobRecord
-    etag: str
+    sequence: int
     held: str | None
     response: Response
 
-    def answer(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | Response:
-        """Return what `make` makes, with the headers that make the next poll cheap, or 304 to who holds it already."""
-        headers = {"ETag": self.etag, "Cache-Control": "no-cache"}
-        if self.etag in {tag.strip() for tag in (self.held or "").split(",")}:
+    def answer(self, make: Callable[[], dict[str, Any] | Response], mark: str = "") -> dict[str, Any] | Response:
+        """Return what `make` makes, with the headers that make the next poll cheap, or 304 to who holds it already.
+
+        `mark` stands for what the answer rests on beside the job's events: with another one it is made anew.
+        """
+        etag = f'W/"{version_of("pocketformer")}{mark}-{self.sequence}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if etag in {tag.strip() for tag in (self.held or "").split(",")}:
             return Response(status_code=304, headers=headers)
-        self.response.headers.update(headers)
-        return make()
+        made = make()
+        (made if isinstance(made, Response) else self.response).headers.update(headers)
+        return made
 
 
 def _poll(
@@ -41,7 +46,7 @@ def _poll(
 ) -> Poll:
     # The number is read before anything else, so that no answer is older than its ETag says
     sequence = store.last_sequence(job_id)
-    return Poll(store.job(job_id), f'W/"{version_of("pocketformer")}-{sequence}"', if_none_match, response)
+    return Poll(store.job(job_id), sequence, if_none_match, response)
 
 
 PollDep = Annotated[Poll, Depends(_poll)]

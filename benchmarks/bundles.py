@@ -68,7 +68,8 @@ class Member:
         if self.family == "encoder":
             return document | {"encoder": {**LAYERS, "positions": ["learned"], "activation": ["relu"], "layer": layer}}
         if self.family == "decoder":
-            llama = {"positions": ["rotary"], "norm": ["rms"], "bias": [False], "activation": ["swiglu"]}
+            positions = ["rotary" if ATTENTION_TYPES[self.attention].rotary else "learned"]
+            llama = {"positions": positions, "norm": ["rms"], "bias": [False], "activation": ["swiglu"]}
             return document | {"tied_embeddings": ["output"], "decoder": {**LAYERS, **llama, "layer": layer}}
         document["task_shape"]["max_output_length"] = 32
         stack = {**LAYERS, "positions": ["sinusoidal"], "activation": ["relu"]}

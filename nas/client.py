@@ -278,6 +278,21 @@ class Client:
         joined = ",".join(objectives) if objectives else None
         return self._get(f"/v1/jobs/{_segment(job_id)}/front/reading", objectives=joined, constraint=constraints)
 
+    def picks(
+        self,
+        job_id: str,
+        cost: str | None = None,
+        quality: str | None = None,
+        constraints: Sequence[str] | None = None,
+    ) -> Document:
+        """Return the best trial under every limit on a cost, and what the next step beyond each buys."""
+        path = f"/v1/jobs/{_segment(job_id)}/front/picks"
+        return self._get(path, cost=cost, quality=quality, constraint=constraints)
+
+    def hypervolume(self, job_id: str) -> Document:
+        """Return how the hypervolume of a job has grown, trial by trial."""
+        return self._get(f"/v1/jobs/{_segment(job_id)}/hypervolume")
+
     def importance(self, job_id: str) -> Document:
         """Return how much each choice of the space matters to each objective of the job."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/importance")
@@ -301,13 +316,26 @@ class Client:
             if after is None:
                 return
 
+    def columns(self, job_id: str, metrics: Sequence[str] = (), *, features: bool = False) -> Document:
+        """Return all trials of a job at once, as columns, with these metrics and what was chosen in each."""
+        asked = {"metrics": ",".join(metrics) or None, "features": "true" if features else None}
+        return self._get(f"/v1/jobs/{_segment(job_id)}/trials/columns", **asked)
+
+    def job_devices(self, job_id: str) -> list[Document]:
+        """Return the devices that a job's trials can be ranked for, and why others can't."""
+        devices: list[Document] = self._get(f"/v1/jobs/{_segment(job_id)}/devices")["devices"]
+        return devices
+
     def trial(self, job_id: str, number: int) -> Document:
         """Return one trial with its training history."""
         return self._get(f"/v1/jobs/{_segment(job_id)}/trials/{number}")
 
-    def config(self, job_id: str, number: int, form: Literal["yaml", "json"] = "yaml") -> str:
-        """Return the configuration file of a trial, from which its model is rebuilt."""
-        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/config", {"format": form}).text
+    def config(
+        self, job_id: str, number: int, form: Literal["yaml", "json"] = "yaml", devices: Sequence[str] = ()
+    ) -> str:
+        """Return the configuration file of a trial, from which its model is rebuilt; with the promise for `devices`."""
+        query = {"format": form} | ({"device": list(devices)} if devices else {})
+        return self._request("GET", f"/v1/jobs/{_segment(job_id)}/trials/{number}/config", query).text
 
     def weights(self, job_id: str, number: int) -> bytes:
         """Return a trial's trained weights as a safetensors file."""

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { figureOf } from "./front_figure.js";
+import { divided, ManyPoints } from "./many_points.js";
 
 const SCRIPT = "/static/plotly.min.js";
 export const CONFIG = {
@@ -33,15 +34,22 @@ export function loadPlotly() {
 
 export class FrontChart {
   element = h("div", { class: "chart", role: "img" });
+  #many = new ManyPoints();
   #plotly = null;
   #zoomed = { view: "", ranges: {} }; // the ranges that the person chose, kept until other axes are shown
   #latest = null;
   #listening = false;
+  #onPoint = false; // whether the pointer is on a point that the chart's program has drawn
 
-  /** `hovered(number | null, box)` and `picked(number)` are told what the pointer does. */
-  constructor(hovered, picked) {
+  /**
+   * `hovered(number | null, box)` and `picked(number)` are told what the pointer does, `laidOut()` of a new frame, and
+   * `selected({box: {x, y}} or {lasso: {x, y}})` of what was drawn around points, in values of the axes.
+   */
+  constructor({ hovered, picked, laidOut, selected }) {
     this.hovered = hovered;
     this.picked = picked;
+    this.laidOut = laidOut;
+    this.selected = selected;
     loadPlotly().catch(() => {}); // begun while the job is asked for; whoever draws hears of a failure
     matchMedia("(prefers-color-scheme: dark)").addEventListener(
       "change",
@@ -50,8 +58,9 @@ export class FrontChart {
   }
 
   /**
-   * Draws {x, y (metrics), points: {front, dominated, infeasible} (trials), knee, selected (numbers or null), joined,
-   * log, constraints}. Zoom and pan stay until the axes change or `resetZoom` is called.
+   * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
+   * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or
+   * `resetZoom` is called.
    */
   async draw(view) {
     this.#latest = view;
@@ -60,9 +69,27 @@ export class FrontChart {
     this.element.setAttribute("aria-label", spoken(view));
     const axes = JSON.stringify([view.x.name, view.y.name, view.log]);
     if (this.#zoomed.view !== axes) this.#zoomed = { view: axes, ranges: {} };
-    const { data, layout } = figureOf(view, coloursOf(this.element), this.#zoomed.ranges);
+    const [few] = divided(view.points);
+    const { data, layout } = figureOf({ ...view, few }, coloursOf(this.element), this.#zoomed.ranges);
     await this.#plotly.react(this.element, data, layout, CONFIG);
     if (!this.#listening) this.#listen();
+  }
+
+  /**
+   * Where things are within the element: of x and of y {offset, length, range, log, place(value)} in pixels, the range
+   * as the axis scales it; null before the first drawing.
+   */
+  frame() {
+    const layout = this.element._fullLayout;
+    if (!layout?.xaxis?._length) return null;
+    const of = (axis) => ({
+      offset: axis._offset,
+      length: axis._length,
+      range: Array.from(axis.range),
+      log: axis.type === "log",
+      place: (value) => axis._offset + axis.d2p(value),
+    });
+    return { x: of(layout.xaxis), y: of(layout.yaxis) };
   }
 
   resetZoom() {
@@ -70,17 +97,67 @@ export class FrontChart {
     if (this.#latest) this.draw(this.#latest);
   }
 
-  savePicture(name) {
+  /** Saves what is seen; `deadline` is {metric, limit, name, pick} to be drawn in it, or null. */
+  savePicture(name, format, deadline) {
     const { width, height } = this.element.getBoundingClientRect();
-    return this.#plotly.downloadImage(this.element, { format: "svg", width, height, filename: name });
+    const colours = coloursOf(this.element);
+    const [few] = divided(this.#latest.points);
+    const figure = figureOf({ ...this.#latest, few, deadline }, colours, this.#zoomed.ranges);
+    figure.layout.paper_bgcolor = colours.surface;
+    const source = this.#many.picture(this.frame(), colours);
+    const whole = { xref: "paper", yref: "paper", x: 0, y: 1, sizex: 1, sizey: 1, sizing: "stretch", layer: "below" };
+    if (source) figure.layout.images = [{ source, ...whole }];
+    const scale = format === "png" ? 2 : 1; // sharp on paper and on dense screens
+    return this.#plotly.downloadImage(figure, { format, width, height, scale, filename: name });
+  }
+
+  #drawMany() {
+    const [, many] = divided(this.#latest.points);
+    this.#many.draw(many, this.frame(), coloursOf(this.element));
+  }
+
+  // The chart's program knows nothing of the points on the canvas, and answers where it has one of its own
+  #listenToMany() {
+    let [over, down] = [null, null];
+    const nearest = (event) => {
+      const { left, top } = this.element.getBoundingClientRect();
+      return this.#onPoint ? null : this.#many.nearest(event.clientX - left, event.clientY - top);
+    };
+    this.element.addEventListener("mousemove", (event) => {
+      if (event.buttons) return;
+      const point = nearest(event);
+      if (point?.number === over) return;
+      over = point?.number;
+      if (point) this.hovered(point.number, { x0: point.x - 4, x1: point.x + 4, y0: point.y - 4, y1: point.y + 4 });
+      else if (!this.#onPoint) this.hovered(null);
+    });
+    this.element.addEventListener("mousedown", (event) => (down = event), { capture: true });
+    document.addEventListener("mouseup", (event) => {
+      const still = down && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < 4;
+      down = null;
+      const point = still && nearest(event);
+      if (point) this.picked(point.number);
+    });
   }
 
   #listen() {
     this.#listening = true;
+    this.element.before(this.#many.element);
+    this.#listenToMany();
+    this.element.on("plotly_afterplot", () => {
+      this.#drawMany();
+      this.laidOut();
+    });
+    this.#drawMany();
+    this.laidOut();
     this.element.on("plotly_hover", ({ points: [point] }) => {
+      this.#onPoint = true;
       if (point?.customdata !== undefined) this.hovered(point.customdata, point.bbox);
     });
-    this.element.on("plotly_unhover", () => this.hovered(null));
+    this.element.on("plotly_unhover", () => {
+      this.#onPoint = false;
+      this.hovered(null);
+    });
     this.element.on("plotly_click", ({ points: [point] }) => {
       if (point?.customdata !== undefined) this.picked(point.customdata);
     });
@@ -90,6 +167,10 @@ export class FrontChart {
         const [low, high] = [change[`${name}axis.range[0]`], change[`${name}axis.range[1]`]];
         if (low !== undefined && high !== undefined) this.#zoomed.ranges[name] = [low, high];
       }
+    });
+    this.element.on("plotly_selected", (drawn) => {
+      if (drawn?.range) this.selected({ box: drawn.range });
+      else if (drawn?.lassoPoints) this.selected({ lasso: drawn.lassoPoints });
     });
     this.element.on("plotly_doubleclick", () => this.resetZoom());
   }
@@ -108,14 +189,16 @@ export function coloursOf(element) {
     interval: colour("front-soft"),
     knee: colour("knee"),
     limit: colour("limit"),
+    deadline: colour("deadline"),
     surface: colour("surface"),
     font: style.fontFamily,
   };
 }
 
 function spoken({ x, y, points }) {
+  const of = (name) => points[name].numbers.length;
   return (
-    `${y.label} against ${x.label}: ${points.front.length} trials on the front, ${points.dominated.length} dominated, ` +
-    `${points.stopped.length} stopped early, ${points.infeasible.length} over a limit. The table below lists them.`
+    `${y.label} against ${x.label}: ${of("front")} trials on the front, ${of("dominated")} dominated, ` +
+    `${of("stopped")} stopped early, ${of("infeasible")} over a limit. The table below lists them.`
   );
 }

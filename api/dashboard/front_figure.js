@@ -2,31 +2,32 @@
 // staircase, limits shaded. It draws what it is given; who is on the front has been decided by the server.
 
 import { escaped, limitOnAxes } from "./front_limits.js";
-import { intervalOf } from "./metrics.js";
 
 const PADDING = 0.07;
 const LIMIT_REACH = 0.35; // a limit this near to the points, in ranges of theirs, is drawn even where none passes it
 
-/** Returns {data, layout} of a view (see FrontChart.draw); `zoomed` holds the ranges that the person chose, by axis. */
+/**
+ * Returns {data, layout} of a view (see FrontChart.draw), of its points the `few`; `zoomed` holds the ranges that the
+ * person chose, by axis.
+ */
 export function figureOf(view, colours, zoomed) {
   return { data: traces(view, colours), layout: layout(view, colours, zoomed) };
 }
 
-function traces({ x, y, points, knee, selected, joined }, colours) {
-  const { front, dominated, infeasible, stopped } = points;
-  const all = [...front, ...dominated, ...infeasible, ...stopped];
-  const marked = (number) => all.filter((trial) => trial.number === number);
-  const ofTrials = (trials, more) => ({
+function traces({ x, y, few, knee, selected, joined, deadline, at }, colours) {
+  const { front, dominated, infeasible, stopped, dimmed, beside } = few;
+  const ofTrials = ({ numbers, x: xs, y: ys }, more) => ({
     type: "scatter",
     mode: "markers",
-    x: trials.map((trial) => trial.metrics[x.name]),
-    y: trials.map((trial) => trial.metrics[y.name]),
-    customdata: trials.map((trial) => trial.number),
+    x: xs,
+    y: ys,
+    customdata: numbers,
     hoverinfo: "none",
     cliponaxis: false,
     ...more,
   });
   return [
+    ofTrials(dimmed, { name: "dimmed", marker: { size: 5, color: colours.dim, opacity: 0.13 } }),
     ofTrials(infeasible, {
       name: "infeasible",
       marker: { symbol: "x-thin", size: 6, opacity: 0.75, line: { width: 1.3, color: colours.limit } },
@@ -36,39 +37,65 @@ function traces({ x, y, points, knee, selected, joined }, colours) {
       marker: { symbol: "circle-open", size: 5, opacity: 0.6, line: { width: 1 }, color: colours.dim },
     }),
     ofTrials(dominated, { name: "dominated", marker: { size: 6.5, color: colours.dim, opacity: 0.55 } }),
-    {
-      type: "scatter",
-      mode: "lines",
-      name: "staircase",
-      hoverinfo: "skip",
-      opacity: 0.7,
-      ...(joined ? steps(front, x, y) : { x: [], y: [] }),
-      line: { shape: x.direction === "minimize" ? "hv" : "vh", width: 1.5, color: colours.front },
-    },
-    ofTrials(marked(knee), {
+    ...(beside.numbers.length ? frontBeside(beside, x, y, ofTrials, colours) : []),
+    staircase(front, x, y, joined, colours),
+    ofTrials(at(knee), {
       name: "knee",
       hoverinfo: "skip",
       marker: { symbol: "diamond-open", size: 20, line: { width: 1.8, color: colours.knee }, color: colours.knee },
     }),
-    ofTrials(marked(selected), {
+    ofTrials(at(selected), {
       name: "selected",
       hoverinfo: "skip",
       marker: { symbol: "circle-open", size: 17, line: { width: 2 }, color: colours.ink },
     }),
+    ofTrials(at(deadline?.pick ?? null), {
+      name: "pick",
+      hoverinfo: "skip",
+      marker: { symbol: "square-open", size: 19, line: { width: 2 }, color: colours.deadline },
+    }),
     ofTrials(front, {
       name: "front",
-      marker: { size: 9.5, color: colours.front, line: { width: 1.2, color: colours.surface } },
-      error_x: interval(front, x, colours),
-      error_y: interval(front, y, colours),
+      marker: {
+        size: 9.5,
+        color: colours.front,
+        line: { width: 1.2, color: colours.surface },
+        opacity: front.faint.some(Boolean) ? front.faint.map((faint) => (faint ? 0.3 : 1)) : undefined,
+      },
+      error_x: interval(front.x, front.bounds.x, colours),
+      error_y: interval(front.y, front.bounds.y, colours),
     }),
   ];
 }
 
-// The edge of what the front reaches: from member to member, and from its two ends on towards the worse
+// The edge of what the front reaches
+function staircase(front, x, y, joined, colours) {
+  return {
+    type: "scatter",
+    mode: "lines",
+    name: "staircase",
+    hoverinfo: "skip",
+    opacity: 0.7,
+    ...(joined ? steps(front, x, y) : { x: [], y: [] }),
+    line: { shape: x.direction === "minimize" ? "hv" : "vh", width: 1.5, color: colours.front },
+  };
+}
+
+// The front on another device, its latencies on the same axis
+function frontBeside(beside, x, y, ofTrials, colours) {
+  const { line, ...edge } = staircase(beside, x, y, true, colours);
+  return [
+    { ...edge, name: "staircase beside", line: { ...line, width: 1.3, dash: "4px,4px", color: colours.muted } },
+    ofTrials(beside, {
+      name: "beside",
+      marker: { symbol: "circle-open", size: 9, line: { width: 1.6 }, color: colours.muted },
+    }),
+  ];
+}
+
+// From member to member, and from its two ends on towards the worse
 function steps(front, x, y) {
-  const members = [...front]
-    .sort((a, b) => a.metrics[x.name] - b.metrics[x.name])
-    .map(({ metrics }) => [metrics[x.name], metrics[y.name]]);
+  const members = front.x.map((value, i) => [value, front.y[i]]).sort((a, b) => a[0] - b[0]);
   if (!members.length) return { x: [], y: [] };
   const worse = (metric, value) =>
     metric.direction === "minimize" ? Math.max(1e15, value) : value > 0 ? 1e-15 : -1e15;
@@ -80,27 +107,25 @@ function steps(front, x, y) {
   return { x: points.map((point) => point[0]), y: points.map((point) => point[1]) };
 }
 
-function interval(trials, metric, colours) {
-  const bounds = intervalOf(metric.name);
-  if (!bounds || !trials.every((trial) => bounds.upper in trial.metrics && bounds.lower in trial.metrics))
-    return undefined;
+function interval(values, bounds, colours) {
+  if (!bounds) return undefined;
   return {
     type: "data",
     symmetric: false,
-    array: trials.map((trial) => trial.metrics[bounds.upper] - trial.metrics[metric.name]),
-    arrayminus: trials.map((trial) => trial.metrics[metric.name] - trial.metrics[bounds.lower]),
+    array: bounds.upper.map((upper, i) => upper - values[i]),
+    arrayminus: bounds.lower.map((lower, i) => values[i] - lower),
     thickness: 5,
     width: 0,
     color: colours.interval,
   };
 }
 
-function layout({ x, y, points, log, constraints }, colours, zoomed) {
-  const trials = [...points.front, ...points.dominated, ...points.infeasible, ...points.stopped];
+function layout({ x, y, points, log, constraints, deadline, drag }, colours, zoomed) {
+  const groups = Object.values(points);
   const limits = (metric) => constraints.filter((c) => c.metric === metric.name);
   const ranges = {
-    x: rangeOf(trials, x, log.includes("x"), limits(x)),
-    y: rangeOf(trials, y, log.includes("y"), limits(y)),
+    x: rangeOf(groups, "x", log.includes("x"), limits(x)),
+    y: rangeOf(groups, "y", log.includes("y"), limits(y)),
   };
   const axis = (metric, name) => ({
     type: log.includes(name) ? "log" : "linear",
@@ -115,17 +140,22 @@ function layout({ x, y, points, log, constraints }, colours, zoomed) {
     tickfont: { size: 12, color: colours.muted },
     tickformat: metric.whole ? "~s" : log.includes(name) ? ".4~g" : "",
     dtick: log.includes(name) && ranges[name][1] - ranges[name][0] > 1 && !zoomed[name] ? "D2" : undefined, // 1, 2, 5
-    showticklabels: trials.length > 0,
+    showticklabels: groups.some((group) => group.numbers.length),
     automargin: true,
     nticks: name === "x" ? undefined : 8,
   });
   const shaded = constraints.flatMap((c) => limitOnAxes(c, x, y, log, ranges, colours));
+  if (deadline && deadline.limit !== null) {
+    const limit = { ...deadline, operator: "<=" };
+    shaded.push(...limitOnAxes(limit, x, y, log, ranges, { ...colours, limit: colours.deadline }));
+  }
   return {
     showlegend: false,
     hovermode: "closest",
     hoverdistance: 16,
     // On a touch screen a swipe over the chart must scroll the page
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : drag,
+    selections: [], // what was drawn is told of at once, and then shown by what it singles out
     margin: { l: 8, r: 16, t: 34, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -162,12 +192,18 @@ function titleOf(metric) {
   return escaped(`${metric.label}${unit}  (${label}${metric.direction === "minimize" ? "lower" : "higher"} is better)`);
 }
 
-function rangeOf(trials, metric, isLog, limits) {
+function rangeOf(groups, axis, isLog, limits) {
   const scale = isLog ? Math.log10 : (value) => value;
-  const values = trials.map((trial) => scale(trial.metrics[metric.name])).filter(Number.isFinite);
-  if (!values.length) return isLog ? [0, 1] : [0, 1.05];
-  let low = values.reduce((a, b) => Math.min(a, b));
-  let high = values.reduce((a, b) => Math.max(a, b));
+  let [low, high] = [Infinity, -Infinity];
+  for (const group of groups) {
+    for (const value of group[axis]) {
+      const at = scale(value);
+      if (!Number.isFinite(at)) continue;
+      if (at < low) low = at;
+      if (at > high) high = at;
+    }
+  }
+  if (low > high) return isLog ? [0, 1] : [0, 1.05];
   const span = high - low || Math.abs(high) * 0.2 || 1;
   for (const { limit } of limits) {
     const at = scale(limit);

@@ -65,7 +65,8 @@ export function limitOnAxes(constraint, x, y, log, ranges, colours) {
 }
 
 function limitLabel(constraint, metric, colours) {
-  const text = escaped(`limit ${constraint.operator === "<=" ? "≤" : "≥"} ${metric.writeLimit(constraint.limit)}`);
+  const sign = constraint.operator === "<=" ? "≤" : "≥";
+  const text = escaped(`${constraint.name ?? "limit"} ${sign} ${metric.writeLimit(constraint.limit)}`);
   return { text, showarrow: false, font: { size: 11.5, color: colours.limit } };
 }
 

@@ -1,21 +1,22 @@
 // One job: its head, the live front with its controls, the details of one trial, and the table. What is shown follows
 // from two things only, the model (what the server said) and the view (what the address says).
 
-import { axesOf, ChartControls } from "./chart_controls.js";
-import { drawKey } from "./chart_key.js";
+import { axesOf } from "./chart_controls.js";
 import { h, show } from "./dom.js";
-import { count } from "./format.js";
 import { FidelityPanel } from "./fidelity_panel.js";
-import { FrontChart } from "./front_chart.js";
-import { HoverCard } from "./hover_card.js";
+import { FrontPanel } from "./front_panel.js";
 import { JobHeader } from "./job_header.js";
 import { JobModel } from "./job_model.js";
 import { isFinal, spokenProgress } from "./job_parts.js";
-import { axisNames, describeMetric, intervalOf } from "./metrics.js";
+import { axisNames, describeMetric, deviceOf, intervalOf } from "./metrics.js";
 import { announce, failure, notice } from "./notices.js";
+import { ParallelAxes } from "./parallel_axes.js";
+import { SearchPanel } from "./search_panel.js";
+import { readRanges, selectionOf, writeRanges } from "./selection.js";
+import { SelectionBar } from "./selection_bar.js";
+import { TABLE_COSTS } from "./trial_columns.js";
 import { TrialDetails } from "./trial_details.js";
-import { TrialTable } from "./trial_table.js";
-import { TrialTabs } from "./trial_tabs.js";
+import { TrialsPanel } from "./trials_panel.js";
 import { readView, writeView } from "./view_state.js";
 
 export function jobPage(root, id) {
@@ -26,7 +27,9 @@ export function jobPage(root, id) {
 class JobPage {
   #view = readView();
   #returnTo = null; // the trial whose row gets the keyboard back when the details close
-  #chartFailed = false;
+  #shape = null; // a lasso in the chart: {x, y (names), points}
+  #brushing = null; // ranges while one of them is being drawn
+  #frame = null;
   #spoken = null;
 
   constructor(root, id) {
@@ -38,28 +41,32 @@ class JobPage {
       (state) => this.#connectionChanged(state),
     );
     this.header = new JobHeader((action) => this.#ask(action));
-    this.chart = new FrontChart(
-      (number, box) => this.#hover(number, box),
-      (number) => this.pick(number),
-    );
-    this.card = new HoverCard();
+    this.front = new FrontPanel(this.model, id, {
+      changed: (patch, options) => this.#change(patch, options),
+      picked: (number) => this.pick(number),
+      selected: (drawn, x, y) => this.#selected(drawn, x, y),
+    });
     this.details = new TrialDetails(
       () => this.pick(null),
       (number) => this.pick(number),
     );
-    this.table = new TrialTable(
-      (number) => this.pick(number),
-      (sort) => this.#change({ sort }, { replace: true }),
+    this.search = new SearchPanel(() => this.draw());
+    this.trials = new TrialsPanel(this.model, id, {
+      changed: (patch, options) => this.#change(patch, options),
+      picked: (number) => this.pick(number),
+    });
+    this.selection = new SelectionBar(
+      (name) => this.#drop(name),
+      () => this.#drop(),
     );
-    this.controls = new ChartControls((patch) => this.#change(patch), this.chart, id);
-    this.frontNote = h("p", { class: "front-note", role: "status" });
-    this.key = h("ul", { class: "chart-key" });
-    this.chartNote = h("p", { class: "chart-note", role: "status" }, "Loading trials…");
+    this.parallel = new ParallelAxes(
+      () => this.#want([], true),
+      (name, range, isDone) => this.#brush(name, range, isDone),
+    );
     this.fidelity = new FidelityPanel(
       (asked) => this.model.ask("finish", asked),
       (number) => this.pick(number),
     );
-    this.tabs = new TrialTabs((rows) => this.#change({ rows }));
     window.addEventListener("popstate", () => {
       this.#view = readView();
       this.draw();
@@ -91,7 +98,7 @@ class JobPage {
       this.#returnTo = document.activeElement?.closest?.("tr[data-trial]") ? number : null;
       this.details.element.focus({ preventScroll: true });
     } else if (before !== null && this.#returnTo !== null) {
-      this.table.focusRow(this.#returnTo);
+      this.trials.table.focusRow(this.#returnTo);
     }
   }
 
@@ -103,33 +110,56 @@ class JobPage {
     this.header.draw(job, this.model);
     this.#speak(job);
 
-    const names = axisNames(job.objectives, this.model.trials.values());
-    const [x, y] = axesOf(this.#view, job, names).map((name) => describeMetric(name, this.model.objectives));
+    const view = this.#view;
+    const { store } = this.model;
+    const names = axisNames(job.objectives, this.model.records.all(), [view.x, view.y]);
+    const [x, y] = axesOf(view, job, names).map((name) => describeMetric(name, this.model.objectives));
     const front = this.model.frontFor(x.name, y.name);
-    const members = new Set(front.numbers);
-    const trials = [...this.model.trials.values()]
-      .sort((a, b) => a.number - b.number)
-      .map((trial) => ({
-        ...trial,
-        on_front: members.has(trial.number),
-        dropped: trial.state === "running" && isFinal(job),
-      }));
-    this.knee = front.knee;
-    this.shown = new Map(trials.map((trial) => [trial.number, trial]));
+    this.members = new Set(front.numbers);
+    const ranges = this.#brushing ?? readRanges(view.brush);
+    const ranged = Object.keys(ranges);
+    const isChoice = (name) => !names.includes(name);
+    this.#want([...TABLE_COSTS, ...ranged.filter((name) => !isChoice(name))], ranged.some(isChoice));
+    this.#want(withBounds(x.name, y.name, job));
+    const selection = selectionOf(store, ranges, this.#shape);
+    const trial = (number) => this.#trial(number);
 
-    this.controls.draw({ names, x, y, job, view: this.#view });
-    this.#drawChart(trials, { x, y, front, job });
-    this.#drawNote(front);
-    this.#drawTable(trials, { x, y, front, job });
+    this.front.draw({ job, names, x, y, front, view, trial, selection });
+    this.selection.draw({ selection, ranges, shape: this.#shape, store, objectives: job.objectives });
+    this.parallel.draw({ store, ranges, selection, members: this.members, objectives: job.objectives });
+    this.trials.draw({ job, x, y, front, view, selection, members: this.members, inFront: (t) => this.#inFront(t) });
     this.fidelity.draw(job, this.model.fidelity);
-    const chosen = this.#view.trial;
+    const searched = this.search.element.open ? this.model.searched() : { growth: null, importance: null };
+    this.search.draw({ ...searched, job });
+    const shown = view.trial ?? front.knee;
     this.details.draw({
       ties: this.model.fidelity?.ties ?? [],
-      trial: this.shown.get(chosen ?? front.knee),
+      trial: shown === null ? null : trial(shown),
       job,
-      isKnee: (chosen ?? front.knee) === front.knee,
-      isChosen: chosen !== null,
+      isKnee: shown === front.knee,
+      isChosen: view.trial !== null,
+      device: [x, y].map(({ name }) => deviceOf(name)).find((name) => name && !job.devices.includes(name)),
     });
+    if (shown !== null) this.model.records.ask(shown);
+  }
+
+  /** What is known of a trial as it stands in what is shown; undefined while it is asked for, null for none. */
+  #trial(number) {
+    const record = this.model.trial(number);
+    return record && this.#inFront(record);
+  }
+
+  #inFront(trial) {
+    const dropped = trial.state === "running" && isFinal(this.model.job);
+    return { ...trial, on_front: this.members.has(trial.number), dropped };
+  }
+
+  async #want(names, features = false) {
+    try {
+      await this.model.want(names, features);
+    } catch (error) {
+      notice("trials", `${error.message} Not every trial is shown.`, { label: "Close", run: () => notice("trials") });
+    }
   }
 
   #build() {
@@ -139,114 +169,55 @@ class JobPage {
       h(
         "div",
         { class: "job-body" },
-        h(
-          "section",
-          { class: "front-panel", "aria-labelledby": "front-title" },
-          h("div", { class: "section-head" }, h("h2", { id: "front-title" }, "Front"), this.controls.element),
-          this.frontNote,
-          h("div", { class: "chart-place" }, this.chart.element, this.chartNote, this.card.element),
-          h("div", { class: "chart-foot" }, this.key, this.controls.buttons),
-        ),
+        h("div", { class: "front-column" }, this.front.element, this.selection.element, this.parallel.element),
         this.details.element,
-        this.fidelity.element,
-        h(
-          "section",
-          { class: "rows", "aria-labelledby": "rows-title" },
-          h("div", { class: "section-head" }, h("h2", { id: "rows-title" }, "Trials"), this.tabs.element),
-          this.table.element,
-        ),
+        h("div", { class: "below-column" }, this.fidelity.element, this.search.element),
+        this.trials.element,
       ),
     );
   }
 
-  #drawChart(trials, { x, y, front, job }) {
-    const { log, feasible } = this.#view;
-    const drawn = trials.filter(
-      (trial) =>
-        trial.skip_reason !== "duplicate" &&
-        trial.state !== "failed" &&
-        [x, y].every(({ name }) => Number.isFinite(trial.metrics[name]) && trial.state !== "running"),
-    );
-    const points = {
-      front: front.numbers.map((number) => drawn.find((trial) => trial.number === number)).filter(Boolean),
-      dominated: drawn.filter((trial) => !trial.on_front && trial.feasible && trial.state !== "stopped"),
-      stopped: drawn.filter((trial) => trial.feasible && trial.state === "stopped"),
-      infeasible: feasible ? [] : drawn.filter((trial) => !trial.on_front && !trial.feasible),
-    };
-    const empty = Object.values(points).every((trials) => !trials.length);
-    this.chartNote.textContent = empty ? whyEmpty(job, this.model.allLoaded) : "";
-    this.chartNote.hidden = !empty;
-    drawKey(this.key, {
-      points,
-      knee: front.knee,
-      hasLimits: job.constraints.some((c) => c.metric === x.name || c.metric === y.name),
-      hasInterval: [x, y].some(({ name }) => intervalOf(name)),
-    });
-    if (this.#chartFailed) return;
-    this.chart
-      .draw({
-        x,
-        y,
-        points,
-        knee: front.knee,
-        selected: this.#view.trial,
-        log,
-        constraints: job.constraints,
-        // Of more than two objectives the front is no line in a plane
-        joined: !front.isJobs || job.objectives.length === 2,
-      })
-      .catch((error) => {
-        this.#chartFailed = true;
-        this.chartNote.hidden = false;
-        this.chartNote.textContent = error.message;
-      });
+  // A box is a range on each axis, and so a part of the address; a lasso is not
+  #selected({ box, lasso }, x, y) {
+    if (lasso) {
+      this.#shape = { x, y, points: lasso };
+      this.draw();
+      return;
+    }
+    const sorted = ([a, b]) => [Math.min(a, b), Math.max(a, b)];
+    this.#change({ brush: this.#ranges({ [x]: sorted(box.x), [y]: sorted(box.y) }) }, { replace: true });
   }
 
-  #drawNote(front) {
-    const back = h(
-      "button",
-      { type: "button", class: "link", click: () => this.#change({ x: null, y: null }) },
-      "Back to the job’s objectives",
-    );
-    const texts = {
-      loading: "Asking the server for the front of these two axes…",
-      ready: `The front of these two axes, within the job’s limits: ${count(front.numbers.length, "trial")}. `,
-      error: `There is no front of these two axes: ${front.error?.message} `,
-    };
-    const key = front.isJobs ? "" : `${front.status}${texts[front.status]}`;
-    if (this.frontNote.dataset.key === key) return;
-    this.frontNote.dataset.key = key;
-    this.frontNote.hidden = front.isJobs;
-    show(this.frontNote, ...(front.isJobs ? [] : [texts[front.status], front.status !== "loading" && back]));
+  #brush(name, range, isDone) {
+    if (isDone) {
+      this.#brushing = null;
+      this.#change({ brush: this.#ranges({ [name]: range }) }, { replace: true });
+      return;
+    }
+    this.#brushing = { ...readRanges(this.#view.brush), [name]: range };
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      this.draw();
+    });
   }
 
-  #drawTable(trials, { x, y, front, job }) {
-    const all = this.#view.rows === "all";
-    this.tabs.draw(this.#view.rows, front.numbers.length, trials.length, this.model.allLoaded);
-    this.table.draw({
-      trials: all
-        ? trials.filter((trial) => !this.#view.feasible || trial.feasible)
-        : front.numbers.map((number) => this.shown.get(number)).filter(Boolean),
-      job,
-      axes: [x.name, y.name],
-      withState: all,
-      sort: this.#view.sort ?? (all ? "number" : x.name),
-      selected: this.#view.trial,
-      knee: front.knee,
-      emptyText: whyEmpty(job, this.model.allLoaded),
-    });
+  #ranges(patch) {
+    const ranges = { ...readRanges(this.#view.brush), ...patch };
+    return writeRanges(Object.fromEntries(Object.entries(ranges).filter(([, range]) => range)));
+  }
+
+  // One range by its name, the lasso (null), or everything
+  #drop(name) {
+    if (name === undefined || name === null) this.#shape = null;
+    const brush = name === undefined ? null : this.#ranges({ [name]: null });
+    this.#change({ brush }, { replace: true });
   }
 
   #change(patch, options) {
+    if ("x" in patch || "y" in patch) notice("trials", null); // it told of the axes before
     this.#view = { ...this.#view, ...patch };
     writeView(this.#view, options);
     this.draw();
-  }
-
-  #hover(number, box) {
-    const trial = number === null ? null : this.shown.get(number);
-    if (trial) this.card.show(trial, this.model.job.objectives, number === this.knee, box);
-    else this.card.hide();
   }
 
   async #ask(action) {
@@ -287,11 +258,10 @@ class JobPage {
   }
 }
 
-function whyEmpty(job, allLoaded) {
-  if (!allLoaded) return "Loading trials…";
-  if (job.state === "queued") return "The job waits for a worker.";
-  if (isFinal(job)) return "No trial has both figures.";
-  return "The first candidates are in training; points appear here as they are done.";
+/** These metrics and, of a latency on a device that is none of the job's, the ends of its interval. */
+function withBounds(x, y, job) {
+  const ends = [x, y].filter((name) => deviceOf(name) && !job.devices.includes(deviceOf(name))).map(intervalOf);
+  return [x, y, ...ends.filter(Boolean).flatMap(({ lower, upper }) => [lower, upper])];
 }
 
 function titleProgress(job) {

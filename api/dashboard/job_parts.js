@@ -42,3 +42,11 @@ export function spokenProgress(job) {
   const { evaluated, budget, front_size: front } = job.progress;
   return `${job.name}: ${job.state}, ${evaluated} of ${count(budget, "candidate")} evaluated, ${front} on the front`;
 }
+
+/** Why there is no point or row. */
+export function whyEmpty(job, allLoaded) {
+  if (!allLoaded) return "Loading trials…";
+  if (job.state === "queued") return "The job waits for a worker.";
+  if (isFinal(job)) return "No trial has both figures.";
+  return "The first candidates are in training; points appear here as they are done.";
+}

@@ -47,6 +47,15 @@ export function describeMetric(name, objectives = []) {
   };
 }
 
+/** Returns what `describeMetric` does, of a choice of the space too. */
+export function describeChoice(name, objectives = []) {
+  if (name in KNOWN || LATENCY.test(name) || objectives.some((o) => o.name === name)) {
+    return describeMetric(name, objectives);
+  }
+  const words = name.replaceAll(/[._]/g, " ");
+  return { name, label: words[0].toUpperCase() + words.slice(1), unit: "" };
+}
+
 /** The bounds of the 90 % interval of a latency, or null: {lower, upper} as names of metrics. */
 export function intervalOf(name) {
   const match = LATENCY.exec(name);
@@ -54,9 +63,10 @@ export function intervalOf(name) {
   return { lower: `latency_lower_ms@${match[2]}`, upper: `latency_upper_ms@${match[2]}` };
 }
 
-/** Every metric that may be an axis, in reading order: quality, latencies, costs. */
-export function axisNames(objectives, trials) {
+/** Every metric that may be an axis, in reading order: quality, latencies, costs; of `also` the latencies too. */
+export function axisNames(objectives, trials, also = []) {
   const names = new Set(objectives.map((o) => o.name));
+  for (const name of also) if (name && LATENCY.test(name)) names.add(name);
   for (const trial of trials) for (const name of Object.keys(trial.metrics)) names.add(name);
   // Before there is any trial these are known all the same; only models that generate have the others
   for (const name of ORDER) if (!KNOWN[name].quality && !KNOWN[name].generating) names.add(name);
@@ -76,6 +86,11 @@ export function inOrder(names) {
 /** Whether `name` is an end of an interval and not a figure of its own. */
 export function isBound(name) {
   return Boolean(LATENCY.exec(name)?.[1]);
+}
+
+/** The device that a latency is of; null of any other metric. */
+export function deviceOf(name) {
+  return LATENCY.exec(name ?? "")?.[2] ?? null;
 }
 
 function describeLatency([, bound, device]) {

@@ -4,7 +4,9 @@ import { bundleButton } from "./bundle_button.js";
 import { copyButton } from "./copy_button.js";
 import { h } from "./dom.js";
 
-export function takeAlong(trial) {
+/** Of a trial; with `device` the configuration promises its latency there too. */
+export function takeAlong(trial, device) {
+  const also = device ? `&device=${encodeURIComponent(device)}` : "";
   const file = fileName(trial, "yaml");
   return h(
     "section",
@@ -13,10 +15,10 @@ export function takeAlong(trial) {
     h(
       "p",
       { class: "buttons" },
-      h("a", { class: "button primary", href: trial.links.config_yaml, download: file }, "Config, YAML"),
+      h("a", { class: "button primary", href: trial.links.config_yaml + also, download: file }, "Config, YAML"),
       h(
         "a",
-        { class: "button", href: trial.links.config_json, download: fileName(trial, "json") },
+        { class: "button", href: trial.links.config_json + also, download: fileName(trial, "json") },
         "Config, JSON",
       ),
       trial.has_weights &&
@@ -27,6 +29,7 @@ export function takeAlong(trial) {
         ),
       trial.links.bundle && bundleButton(trial),
     ),
+    device && h("p", { class: "take-hint" }, `The configuration promises the latency on ${device} too.`),
     h("p", { class: "take-hint" }, "Rebuild it from the file alone and compare every number:"),
     h(
       "p",

@@ -1,6 +1,6 @@
 // The columns of the table of trials.
 
-import { depthOf, sizeText, summary } from "./architecture.js";
+import { sizeText, summary } from "./architecture.js";
 import { glyph } from "./architecture_picture.js";
 import { h } from "./dom.js";
 import { intervalText } from "./hover_card.js";
@@ -10,14 +10,17 @@ const COSTS = ["parameters", "macs", "size_mb"];
 
 /** Why a trial is where it is, in a few words. */
 export function stateText(trial) {
-  if (trial.skip_reason === "duplicate") return `duplicate of ${trial.same_as}`;
+  if (trial.skip_reason === "duplicate") return `duplicate${trial.same_as === undefined ? "" : ` of ${trial.same_as}`}`;
   if (trial.skip_reason === "over_limit") return "over a limit";
   if (trial.state === "complete" && !trial.feasible) return "complete, over a limit";
-  if (trial.state === "stopped") return `stopped after ${trial.rungs.at(-1)?.steps ?? "?"} steps`;
+  if (trial.state === "stopped") return trial.rungs ? `stopped after ${trial.rungs.at(-1)?.steps ?? "?"} steps` : "stopped";
   return trial.dropped ? "dropped" : trial.state;
 }
 
-/** Returns [{name, label, title, class, value(trial), cell(trial)}] for {job, withState, axes}; without `value` no sorting. */
+/** The metrics that the table always has, beside objectives and axes. */
+export const TABLE_COSTS = COSTS;
+
+/** Returns [{name, label, title, class, cell(trial)}] for {job, withState, axes}. */
 export function columnsOf({ job, withState, axes }) {
   const names = [...new Set([...job.objectives.map((o) => o.name), ...axes, ...COSTS])];
   const metrics = names.map((name) => {
@@ -27,7 +30,6 @@ export function columnsOf({ job, withState, axes }) {
       label: [metric.label, metric.unit, metric.quality && "proxy"].filter(Boolean).join(", "),
       title: name,
       class: "figure",
-      value: (trial) => trial.metrics[name],
       cell: (trial) => {
         const value = trial.metrics[name];
         if (!Number.isFinite(value)) return "–";
@@ -44,17 +46,17 @@ export function columnsOf({ job, withState, axes }) {
     };
   });
   return [
-    { name: "number", label: "Trial", class: "trial-number", value: (trial) => trial.number },
+    { name: "number", label: "Trial", class: "trial-number" },
     ...(withState
-      ? [{ name: "state", label: "State", class: "trial-state", value: stateText, cell: stateCell }]
+      ? [{ name: "state", label: "State", class: "trial-state", cell: stateCell }]
       : []),
     ...metrics,
     {
       name: "architecture",
       label: "Layers",
       class: "trial-layers",
-      value: (trial) => depthOf(trial.architecture),
       cell: (trial) =>
+        trial.architecture &&
         h(
           "span",
           { class: "layers-cell", title: summary(trial.architecture) },
@@ -78,17 +80,25 @@ function stateCell(trial) {
   );
 }
 
-/** Returns the trials ordered by a column's name, "-" before it for falling; what has no value comes last. */
-export function sorted(trials, columns, sort) {
-  if (!sort) return trials;
-  const column = columns.find((c) => c.name === sort.replace(/^-/, ""));
-  if (!column?.value) return trials;
-  const sign = sort.startsWith("-") ? -1 : 1;
-  const missing = (value) => value === undefined || value === null || Number.isNaN(value);
-  return [...trials].sort((a, b) => {
-    const [left, right] = [column.value(a), column.value(b)];
-    if (missing(left) || missing(right)) return Number(missing(left)) - Number(missing(right));
-    if (left === right) return a.number - b.number;
-    return left < right ? -sign : sign;
+/** Returns the numbers of trials of a store ordered by a column's name, "-" before it for falling; no value comes last. */
+export function sorted(numbers, store, sort) {
+  const name = (sort ?? "number").replace(/^-/, "");
+  const sign = sort?.startsWith("-") ? -1 : 1;
+  if (name === "state") return sortedByState(numbers, store, sign);
+  const keys = Float64Array.from(numbers, (number) => {
+    const key = name === "number" ? number : name === "architecture" ? store.depth(number) : store.value(name, number);
+    return Number.isNaN(key) ? Infinity : sign * key;
   });
+  const order = Uint32Array.from(numbers, (_, place) => place);
+  order.sort((a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : numbers[a] - numbers[b]));
+  return Array.from(order, (place) => numbers[place]);
+}
+
+function sortedByState(numbers, store, sign) {
+  const words = numbers.map((number) => {
+    const row = store.row(number);
+    return [`${store.reasons[row] ?? store.states[row]}${store.feasible[row] ? "" : ", over a limit"}`, number];
+  });
+  words.sort(([a, one], [b, other]) => (a < b ? -sign : a > b ? sign : one - other));
+  return words.map(([, number]) => number);
 }

@@ -34,12 +34,14 @@ export class TrialDetails {
   }
 
   /**
-   * Draws {trial, job, isKnee, isChosen, ties}; `isChosen` is false for the knee that is shown while nothing is
-   * chosen, `ties` are those of the front.
+   * Draws {trial (undefined while it is asked for), job, isKnee, isChosen, ties, device}; `isChosen` is false for the
+   * knee that is shown while nothing is chosen, `ties` are those of the front, `device` is one that the job was not
+   * searched for, if its figures are shown.
    */
-  draw({ trial, job, isKnee, isChosen, ties }) {
+  draw({ trial, job, isKnee, isChosen, ties, device }) {
     const tied = ties.find((tie) => tie.trial === trial?.number)?.tied_with ?? [];
     const key = JSON.stringify([
+      trial === undefined,
       trial?.number,
       trial?.state,
       trial?.on_front,
@@ -49,6 +51,7 @@ export class TrialDetails {
       trial?.metrics,
       trial?.qualities,
       tied,
+      device,
     ]);
     if (key === this.#key) return;
     this.#key = key;
@@ -60,7 +63,9 @@ export class TrialDetails {
           "p",
           { class: "details-empty" },
           isChosen
-            ? "This job has no trial of that number (yet)."
+            ? trial === undefined
+              ? "Loading the trial…"
+              : "This job has no trial of that number (yet)."
             : "Choose a point or a row to see its architecture.",
         ),
         isChosen && this.#closeButton(),
@@ -117,7 +122,7 @@ export class TrialDetails {
           { class: "buttons" },
           h("a", { class: "button", href: `/compare?trials=${job.id}:${trial.number}` }, "Compare with…"),
         ),
-      trial.links.config_yaml && takeAlong(trial),
+      trial.links.config_yaml && takeAlong(trial, device),
     );
   }
 

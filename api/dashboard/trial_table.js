@@ -2,7 +2,7 @@
 
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
-import { columnsOf, sorted } from "./trial_columns.js";
+import { columnsOf } from "./trial_columns.js";
 
 const ROWS = 150;
 
@@ -15,11 +15,10 @@ export class TrialTable {
   #more = h("button", { type: "button", class: "more", hidden: true, click: () => this.#showMore() });
   #empty = h("p", { class: "table-empty", hidden: true });
   #latest = null;
-
   /** `picked(number)` and `sorted(text)` are told what the person chose; `text` is "-latency_ms@x" or "parameters". */
   constructor(picked, sorted) {
     this.picked = picked;
-    this.sorted = sorted;
+    this.sort = sorted;
     show(
       this.element,
       h("table", { class: "trials" }, h("thead", {}, this.#head), this.#body),
@@ -29,14 +28,19 @@ export class TrialTable {
     this.#body.addEventListener("keydown", (event) => this.#walk(event));
   }
 
-  /** Draws {trials, job, withState, sort, selected, knee, emptyText}. */
+  /**
+   * Draws {numbers (of all rows, in their order), trial(number), wanted(numbers), job, withState, sort, selected, knee,
+   * emptyText}: `trial` tells what is known of one, `wanted` is told of those in sight.
+   */
   draw(view) {
     this.#latest = view;
     const columns = columnsOf(view);
     this.#drawHead(columns, view.sort);
-    const rows = sorted(view.trials, columns, view.sort);
+    const rows = view.numbers;
+    const inSight = rows.slice(0, this.#limit);
+    view.wanted(inSight);
     const focused = document.activeElement?.closest?.("tr[data-trial]")?.dataset.trial;
-    const drawn = rows.slice(0, this.#limit).map((trial) => this.#row(trial, columns, view));
+    const drawn = inSight.map((number) => this.#row(view.trial(number), columns, view));
     if (drawn.length !== this.#body.rows.length || drawn.some((row, index) => row !== this.#body.rows[index])) {
       this.#body.replaceChildren(...drawn);
       if (focused !== undefined) this.#button(focused)?.focus({ preventScroll: true });
@@ -74,19 +78,17 @@ export class TrialTable {
         const order = up ? "ascending" : down ? "descending" : "none";
         return h(
           "th",
-          { scope: "col", class: column.class, "aria-sort": column.value ? order : null },
-          column.value
-            ? h(
-                "button",
-                {
-                  type: "button",
-                  "data-sort": column.name,
-                  title: column.title,
-                  click: () => this.sorted(up ? `-${column.name}` : column.name),
-                },
-                column.label,
-              )
-            : column.label,
+          { scope: "col", class: column.class, "aria-sort": order },
+          h(
+            "button",
+            {
+              type: "button",
+              "data-sort": column.name,
+              title: column.title,
+              click: () => this.sort(up ? `-${column.name}` : column.name),
+            },
+            column.label,
+          ),
         );
       }),
     );
@@ -103,6 +105,7 @@ export class TrialTable {
       trial.number === selected,
       trial.number === knee,
       trial.metrics,
+      trial.architecture_id,
     ]);
     const known = this.#rows.get(trial.number);
     if (known?.key === key) return known.row;

@@ -1,6 +1,21 @@
-// The view that the address holds: ?x=&y=&log=&feasible=&trial=&rows=&sort=. Back, forward, reload and sharing keep it.
+// The view that the address holds: ?x=&y=&beside=&log=&feasible=&deadline=&brush=&drag=&trial=&rows=&sort=. Back,
+// forward, reload and sharing keep it.
 
-const DEFAULTS = { x: null, y: null, log: "", feasible: false, trial: null, rows: "front", sort: null };
+import { readRanges, writeRanges } from "./selection.js";
+
+const DEFAULTS = {
+  x: null,
+  y: null,
+  beside: null,
+  log: "",
+  feasible: false,
+  deadline: null,
+  brush: null,
+  drag: "zoom",
+  trial: null,
+  rows: "front",
+  sort: null,
+};
 
 /** Returns the view of the present address; what can't be read is the default. */
 export function readView() {
@@ -10,8 +25,12 @@ export function readView() {
   return {
     x: given.get("x"),
     y: given.get("y"),
+    beside: given.get("beside"),
     log: ["x", "y", "xy"].includes(log) ? log : "",
     feasible: given.get("feasible") === "1",
+    deadline: positive(given.get("deadline")),
+    brush: writeRanges(readRanges(given.get("brush"))),
+    drag: ["select", "lasso"].includes(given.get("drag")) ? given.get("drag") : "zoom",
     trial: trial !== null && /^\d{1,9}$/.test(trial) ? Number(trial) : null,
     rows: given.get("rows") === "all" ? "all" : "front",
     sort: given.get("sort"),
@@ -26,9 +45,14 @@ export function writeView(view, { replace = false } = {}) {
     if (value === byDefault || value === null || value === undefined) continue;
     parameters.set(name, value === true ? "1" : String(value));
   }
-  // Readable: @ and , are fine in a query
-  const query = parameters.toString().replaceAll("%40", "@");
+  // Readable: these are fine in a query
+  const query = parameters.toString().replaceAll("%40", "@").replaceAll("%7E", "~").replaceAll("%3B", ";");
   const address = location.pathname + (query && `?${query}`);
   if (address === location.pathname + location.search) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
+}
+
+function positive(text) {
+  const value = text === null ? NaN : Number(text);
+  return Number.isFinite(value) && value > 0 ? value : null;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from api.schemas.job import Limit, Objective
 from api.schemas.problem import Answer
 
 
@@ -90,3 +91,36 @@ class Reading(Answer):
     forecast: Forecast | None = Field(
         description="Null with fewer than sixteen evaluations, or under objectives that the job has no reference for."
     )
+
+
+class NextPick(Answer):
+    """The next step along the front: what a higher limit buys."""
+
+    trial: int
+    more: float = Field(description="What it costs more, in the cost's unit.")
+    gain: float = Field(description="What it is better by, in the quality's unit.")
+    rate: float = Field(description="Gain a unit of cost.")
+    within_noise: bool | None = Field(
+        description="Whether two seeds of one architecture differ by as much; null where nothing is known of that."
+    )
+
+
+class Pick(Answer):
+    """The best trial under every limit from its cost on, until the next one's."""
+
+    trial: int
+    cost: float
+    quality: float
+    lower: float | None = Field(description="Of a predicted latency: the ends of its 90 % interval.")
+    upper: float | None
+    next: NextPick | None = Field(description="Null for the last one: nothing dearer is better.")
+
+
+class Picks(Answer):
+    """The best trial under every limit on a cost, cheapest first; under a lower limit than the first there is none."""
+
+    cost: Objective
+    quality: Objective
+    constraints: list[Limit] = Field(description="What all of them keep besides.")
+    noise: ProxyNoise | None = Field(description="Of the quality, between seeds; null where it is not known.")
+    picks: list[Pick]

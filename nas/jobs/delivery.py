@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nas.architecture import Architecture
@@ -9,6 +10,7 @@ from nas.costs import COST_NAMES
 from nas.errors import Conflict, NotFound
 from nas.export.config import config_document
 from nas.jobs.context import quality_metrics
+from nas.jobs.other_devices import predicted, with_predictions
 from nas.jobs.own_data import kept_name, reference_of_dataset
 from nas.jobs.trained import PROXY, TESTED, TRAINED, best_of
 from nas.search.job import JobSpec
@@ -16,8 +18,13 @@ from nas.store.records import JobRecord, RetrainingRecord, TrialRecord, TrialSta
 from nas.store.store import Store
 
 
-def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | None) -> dict[str, Any]:
+def config_of(
+    store: Store, job: JobRecord, trial: TrialRecord, base_url: str | None, devices: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the configuration document of a trial; with `base_url` it says where its weights are.
+
+    It also promises the latency on other `devices` than the job's, from their newest tables; raises `InvalidInput` for
+    one without a table that covers the job's space.
 
     Of an architecture that was trained in full it promises what that training came to: of all seeds the best on
     validation, scored on test. Raises `Conflict` for a trial that was not evaluated: it has nothing to promise.
@@ -29,7 +36,9 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
             "in full, has a configuration."
         )
     spec = JobSpec.from_document(job.document["spec"])
-    metrics = trial.metrics
+    others = [device for device in dict.fromkeys(devices) if device not in spec.devices]
+    metrics = with_predictions(store, job, [trial], others)[0].metrics
+    tables = job.document["latency_tables"] | {device: predicted(store, job, device).version for device in others}
     weights_sha256 = trial.weights_sha256 if trained is None else trained.weights_sha256
     plan, made = spec.task.training.model_dump(mode="json"), trial.training
     if trained is not None:
@@ -45,7 +54,7 @@ def config_of(store: Store, job: JobRecord, trial: TrialRecord, base_url: str | 
                 "table_version": version,
                 "fingerprint": store.latency_table(device, version).fingerprint,
             }
-            for device, version in job.document["latency_tables"].items()
+            for device, version in tables.items()
         },
         "dataset": _dataset_part(store, job),
         "training": {

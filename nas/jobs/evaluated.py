@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.jobs.other_devices import other_devices, predicted
 from nas.search.front import Values
 from nas.store.records import JobRecord
 from nas.store.store import Store
@@ -45,7 +46,24 @@ _lock = Lock()
 
 
 def evaluated_trials(store: Store, job: JobRecord, sequence: int, names: Sequence[str]) -> Evaluated:
-    """Return the trials that are complete by event `sequence` of the job, and perhaps later ones."""
+    """Return the trials that are complete by event `sequence` of the job, and perhaps later ones.
+
+    Latencies on devices that are none of the job's are predicted, see `nas.jobs.other_devices`.
+    """
+    elsewhere = {name: found[0] for name in names if (found := other_devices(job, [name]))}
+    recorded = _recorded(store, job, sequence, [name for name in names if name not in elsewhere])
+    if not elsewhere:
+        return recorded
+    columns = [predicted(store, job, device).of(recorded.numbers, name) for name, device in elsewhere.items()]
+    return Evaluated(
+        recorded.sequence,
+        (*recorded.names, *elsewhere),
+        recorded.numbers,
+        np.column_stack([recorded.values, *columns]),
+    )
+
+
+def _recorded(store: Store, job: JobRecord, sequence: int, names: Sequence[str]) -> Evaluated:
     key = (store.address, job.id, tuple(sorted(set(names))))
     with _lock:
         known = _kept.get(key)
@@ -57,6 +75,22 @@ def evaluated_trials(store: Store, job: JobRecord, sequence: int, names: Sequenc
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     return known
+
+
+def figures_of(store: Store, job: JobRecord, names: Sequence[str], numbers: Sequence[int]) -> Values:
+    """Return (len(numbers), len(names)) the metrics of some complete trials, a few: NaN for what one lacks."""
+    elsewhere = {name: found[0] for name in names if (found := other_devices(job, [name]))}
+    of_job = [name for name in names if name not in elsewhere]
+    wanted = np.array(numbers, dtype=np.int64)
+    known, values = _arrays(store.metric_values(job.id, of_job, numbers), len(of_job))
+    recorded = values[np.searchsorted(known, wanted)] if len(known) else np.empty((0, len(of_job)))
+    columns = [
+        predicted(store, job, elsewhere[name]).of(wanted, name)
+        if name in elsewhere
+        else recorded[:, of_job.index(name)]
+        for name in names
+    ]
+    return np.column_stack(columns)
 
 
 def _read(store: Store, job_id: str, sequence: int, names: tuple[str, ...]) -> Evaluated:

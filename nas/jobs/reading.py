@@ -28,7 +28,7 @@ def reading_of(
 ) -> dict[str, Any]:
     """Return the reading of a front (the Reading of the REST contract); raises as `view_of`."""
     view = view_of(store, job, objectives, constraints)
-    noise = _noise_of_proxy(job, view)
+    noise = noise_of_proxy(job, view)
     eligible = _eligible(view)
     values = np.array([[t.metrics[o.name] for o in view.objectives] for t in eligible], dtype=np.float64)
     values = values.reshape(len(eligible), len(view.objectives))
@@ -55,7 +55,7 @@ def _eligible(view: View) -> list[TrialSummary]:
     ]
 
 
-def _noise_of_proxy(job: JobRecord, view: View) -> SeedNoise | None:
+def noise_of_proxy(job: JobRecord, view: View) -> SeedNoise | None:
     """Return the noise between seeds of the search's own scores; None where nothing was trained twice."""
     plan = plan_of(job, view)
     if plan is None:

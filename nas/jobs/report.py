@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from nas.errors import NotFound
+from nas.errors import InvalidInput, NotFound
 from nas.jobs.finish_plan import finish_progress
+from nas.jobs.other_devices import other_devices, with_predictions
 from nas.jobs.trained import PROXY, best_of, qualities
 from nas.jobs.view import View, view_of
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo
 from nas.store.records import JobRecord, JobState, TrialRecord, TrialState
 from nas.store.store import Store
+
+MOST_AT_ONCE = 1000
 
 
 def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
@@ -38,8 +42,8 @@ def describe_job(store: Store, job: JobRecord) -> dict[str, Any]:
         "seed": spec.seed,
         "devices": list(spec.devices),
         "workload": spec.workload.model_dump(mode="json"),
-        "objectives": [_describe_objective(o) for o in view.objectives],
-        "constraints": [_describe_constraint(c) for c in view.constraints],
+        "objectives": [describe_objective(o) for o in view.objectives],
+        "constraints": [describe_constraint(c) for c in view.constraints],
         "budget": spec.budget.model_dump(mode="json"),
         "progress": progress_of(store, job, view),
         "reference": job.reference,
@@ -96,12 +100,14 @@ def front_of(
 ) -> dict[str, Any]:
     """Return the front with its members in full, under the job's own objectives and limits or other ones."""
     view = view_of(store, job, objectives, constraints)
-    members = {t.number: t for t in store.trials_numbered(job.id, view.front)}
+    elsewhere = other_devices(job, [*(o.name for o in view.objectives), *(c.metric for c in view.constraints)])
+    found = with_predictions(store, job, store.trials_numbered(job.id, view.front), elsewhere)
+    members = {t.number: t for t in found}
     if len(members) < len(view.front):
         raise NotFound(f"The job {job.id} was deleted.")
     return {
-        "objectives": [_describe_objective(o) for o in view.objectives],
-        "constraints": [_describe_constraint(c) for c in view.constraints],
+        "objectives": [describe_objective(o) for o in view.objectives],
+        "constraints": [describe_constraint(c) for c in view.constraints],
         "members": [describe_trial(job, members[number], view) for number in view.front],
         "knee": view.knee,
         "hypervolume": view.hypervolume,
@@ -121,6 +127,15 @@ def trials_page(
         "trials": [describe_trial(job, trial, view) for trial in page],
         "next_after": page[-1].number if more else None,
     }
+
+
+def some_trials(store: Store, job: JobRecord, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return the trials of these numbers by number, absent ones left out, as a page that is the last one."""
+    if len(numbers) > MOST_AT_ONCE:
+        raise InvalidInput.of("numbers", len(numbers), f"at most {MOST_AT_ONCE}", "ask in several requests")
+    view = view_of(store, job)
+    found = store.trials_numbered(job.id, numbers)
+    return {"trials": [describe_trial(job, trial, view) for trial in found], "next_after": None}
 
 
 def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, Any]:
@@ -163,7 +178,8 @@ def describe_trial(job: JobRecord, trial: TrialRecord, view: View) -> dict[str, 
     }
 
 
-def _describe_objective(info: MetricInfo) -> dict[str, Any]:
+def describe_objective(info: MetricInfo) -> dict[str, Any]:
+    """Return what an objective is called (the Objective of the REST contract)."""
     return {
         "name": info.name,
         "label": info.label,
@@ -173,7 +189,8 @@ def _describe_objective(info: MetricInfo) -> dict[str, Any]:
     }
 
 
-def _describe_constraint(c: Constraint) -> dict[str, Any]:
+def describe_constraint(c: Constraint) -> dict[str, Any]:
+    """Return a limit in its parts (the Limit of the REST contract)."""
     return {"text": c.text, "metric": c.metric, "operator": c.operator, "limit": c.limit}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from nas.errors import InvalidInput
-from nas.jobs.context import job_metrics
 from nas.jobs.evaluated import Evaluated, evaluated_trials
+from nas.jobs.other_devices import metrics_for, other_devices, table_versions, with_predictions
 from nas.search.front import Values, front_rows, hypervolume, knee
 from nas.search.job import JobSpec
 from nas.search.objectives import Constraint, MetricInfo, known_metric, parse_constraint
@@ -48,6 +48,7 @@ class View:
 
 _views: OrderedDict[tuple[Any, ...], View] = OrderedDict()
 _lock = Lock()
+_ranking = tuple(Lock() for _ in range(32))
 
 
 def view_of(
@@ -55,29 +56,54 @@ def view_of(
 ) -> View:
     """Return the job's trials ranked, by its own objectives and limits unless others are given.
 
-    Raises `InvalidInput` where an objective or limit names a metric that the job's trials don't have.
+    Either may name the latency on another device, see `nas.jobs.other_devices`. Raises `InvalidInput` where an
+    objective or limit names a metric that the job's trials neither have nor can be predicted.
     """
     spec = JobSpec.from_document(job.document["spec"])
-    metrics = job_metrics(spec, job.document)
-    chosen = tuple(
-        known_metric(name, f"objectives[{i}]", metrics)
-        for i, name in enumerate(spec.objectives if objectives is None else objectives)
-    )
+    names = spec.objectives if objectives is None else objectives
+    texts = spec.constraints if constraints is None else constraints
+    asked = [(f"objectives[{i}]", name) for i, name in enumerate(names)]
+    asked += [(f"constraint[{i}]", text) for i, text in enumerate(texts)]
+    metrics = metrics_for(store, job, asked)
+    chosen = tuple(known_metric(name, f"objectives[{i}]", metrics) for i, name in enumerate(names))
     if not 1 <= len(chosen) <= 4:
         raise InvalidInput.of("objectives", len(chosen), "1 to 4 metrics", "name them, separated by commas")
-    limits = tuple(
-        parse_constraint(text, f"constraint[{i}]", metrics)
-        for i, text in enumerate(spec.constraints if constraints is None else constraints)
-    )
+    limits = tuple(parse_constraint(text, f"constraint[{i}]", metrics) for i, text in enumerate(texts))
+    told = [text for _, text in asked]
     sequence = store.last_sequence(job.id)
-    key = (store.address, job.id, sequence, job.reference is None, chosen, limits)
+    tables = table_versions(store, job, told)
+    elsewhere = other_devices(job, told)
+
+    def read() -> tuple[TrialSummary, ...]:
+        return tuple(with_predictions(store, job, store.trial_summaries(job.id), elsewhere))
+
+    key = (store.address, job.id, sequence, job.reference is None, chosen, limits, tables)
+    if (known := _known(key)) is not None:
+        return known
+    with _ranking[hash(key) % len(_ranking)]:  # who asks for the same at the same time waits for the first one's answer
+        return _known(key) or _ranked(store, job, sequence, key, (chosen, limits), read)
+
+
+def _known(key: tuple[Any, ...]) -> View | None:
     with _lock:
-        if key in _views:
-            _views.move_to_end(key)
-            return _views[key]
+        if key not in _views:
+            return None
+        _views.move_to_end(key)
+        return _views[key]
+
+
+def _ranked(
+    store: Store,
+    job: JobRecord,
+    sequence: int,
+    key: tuple[Any, ...],
+    by: tuple[tuple[MetricInfo, ...], tuple[Constraint, ...]],
+    read: Callable[[], tuple[TrialSummary, ...]],
+) -> View:
+    chosen, limits = by
     evaluated = evaluated_trials(store, job, sequence, [*(o.name for o in chosen), *(limit.metric for limit in limits)])
     retrainings = tuple(store.retrainings(job.id))
-    view = _rank(chosen, limits, evaluated, retrainings, job.reference, lambda: tuple(store.trial_summaries(job.id)))
+    view = _rank(chosen, limits, evaluated, retrainings, job.reference, read)
     with _lock:
         _views[key] = view
         while len(_views) > VIEWS_KEPT:

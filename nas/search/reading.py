@@ -69,16 +69,21 @@ class Step:
         return self.gain / self.more
 
 
-def exchange(cost: NDArray[np.float64], quality: NDArray[np.float64], *, maximise: bool) -> list[Step]:
-    """Return the steps along the front of one cost (N,), to be minimised, and one quality (N,), cheapest first.
+def staircase(cost: NDArray[np.float64], quality: NDArray[np.float64], *, maximise: bool) -> list[int]:
+    """Return the rows of the front of one cost (N,), to be minimised, and one quality (N,), cheapest first.
 
-    Of members that are equal in both, the first one stands for all.
+    Of members that are equal in both, the first one stands for all. Under any limit on the cost the best candidate is
+    the last of these rows that keeps it: what is dearer is always better.
     """
-    pairs = np.column_stack([cost, quality])
-    members = front_rows(pairs, [False, maximise])
+    members = front_rows(np.column_stack([cost, quality]), [False, maximise])
     members.sort(key=lambda row: (cost[row], row))
-    distinct = [row for i, row in enumerate(members) if i == 0 or cost[row] != cost[members[i - 1]]]
-    return [Step(a, b, float(cost[b] - cost[a]), float(abs(quality[b] - quality[a]))) for a, b in pairwise(distinct)]
+    return [row for i, row in enumerate(members) if i == 0 or cost[row] != cost[members[i - 1]]]
+
+
+def exchange(cost: NDArray[np.float64], quality: NDArray[np.float64], *, maximise: bool) -> list[Step]:
+    """Return the steps along the `staircase` of a cost and a quality."""
+    rows = staircase(cost, quality, maximise=maximise)
+    return [Step(a, b, float(cost[b] - cost[a]), float(abs(quality[b] - quality[a]))) for a, b in pairwise(rows)]
 
 
 def forgone(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from nas.documents import validate
 from nas.errors import InvalidInput
 from nas.space.combinations import Combinations
 from nas.space.encoding import Encoded, decode, encode, sample_encoded
+from nas.space.genotype import Genotype
 from nas.space.neighbours import neighbours
 from nas.space.walk import Chooser, Walk, follow, uniform_chooser
 from nas.space_document import SpaceDocument
@@ -71,6 +72,10 @@ class SearchSpace(Combinations):
     def encode(self, architectures: list[Architecture]) -> Encoded:
         """Return architectures of the space as arrays; raise `InvalidInput` for one outside it."""
         return encode(self, [self.genotype_in_space(architecture) for architecture in architectures])
+
+    def encode_genotypes(self, genotypes: Sequence[Genotype]) -> Encoded:
+        """Return genotypes of the space as arrays."""
+        return encode(self, genotypes)
 
     def decode(self, encoded: Encoded) -> list[Architecture]:
         """Return the architectures of arrays; raise `InvalidInput` for indices that are not choices of the space."""

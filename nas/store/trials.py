@@ -161,6 +161,24 @@ class Trials(Section):
         with self._database.read() as connection:
             return [tuple(row) for row in connection.execute(statement)]
 
+    def trial_columns(self, job_id: str, names: Sequence[str], after: int = -1) -> list[tuple[Any, ...]]:
+        """Return number, state, skip reason and the metrics of these names of each trial above `after`, by number.
+
+        States and reasons are the texts that they are stored as; None stands for what a trial lacks.
+        """
+        columns = [trials.c.metrics[name].as_float() for name in names]
+        statement = _page(
+            select(trials.c.number, trials.c.state, trials.c.skip_reason, *columns), job_id, after, None, None
+        )
+        with self._database.read() as connection:
+            return [tuple(row) for row in connection.execute(statement)]
+
+    def trial_architectures(self, job_id: str, after: int = -1) -> list[tuple[int, dict[str, Any]]]:
+        """Return the number and the architecture of each trial with a number above `after`, by number."""
+        statement = _page(select(trials.c.number, trials.c.architecture), job_id, after, None, None)
+        with self._database.read() as connection:
+            return [(row.number, row.architecture) for row in connection.execute(statement)]
+
     def scored_trials_of(self, architecture_id: str) -> list[TrialRecord]:
         """Return the trials of all jobs that scored an architecture and have ended, in full."""
         scored = trials.c.state.in_([TrialState.COMPLETE, TrialState.STOPPED])

@@ -52,7 +52,7 @@ class JobWindow:
     def wait_until_drawn(self, trace: str, numbers: set[int]) -> None:
         self.page.wait_for_function(
             """([name, numbers]) => {
-                const trace = document.querySelector(".chart").data?.find((t) => t.name === name);
+                const trace = document.querySelector(".chart")?.data?.find((t) => t.name === name);
                 return trace && JSON.stringify([...trace.customdata].sort((a, b) => a - b)) === JSON.stringify(numbers);
             }""",
             arg=[trace, sorted(numbers)],

@@ -56,17 +56,21 @@ def job_document(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def add_device(store: Store, space_name: str = "smoke", workload: Workload = WORKLOAD) -> None:
-    """Record a device with a latency table whose times follow the multiply-adds."""
-    device, table = device_and_table(space_name, workload)
+def add_device(
+    store: Store, space_name: str = "smoke", workload: Workload = WORKLOAD, name: str = DEVICE, constant_ns: int = 4000
+) -> None:
+    """Record a device with a latency table whose times follow the multiply-adds, and a constant for each call."""
+    device, table = device_and_table(space_name, workload, name, constant_ns)
     inventory.add_device(store, device.model_dump(mode="json"))
-    inventory.add_table(store, DEVICE, table.to_dict())
+    inventory.add_table(store, name, table.to_dict())
 
 
-def device_and_table(space_name: str = "smoke", workload: Workload = WORKLOAD) -> tuple[Device, LatencyTable]:
-    """Return a device, and a latency table of it whose times follow the multiply-adds."""
+def device_and_table(
+    space_name: str = "smoke", workload: Workload = WORKLOAD, name: str = DEVICE, constant_ns: int = 4000
+) -> tuple[Device, LatencyTable]:
+    """Return a device, and a latency table of it whose times follow the multiply-adds, and a constant for each call."""
     device = Device(
-        name=DEVICE,
+        name=name,
         hardware="Example CPU (x86_64)",
         cores=2,
         memory_mb=4000,
@@ -79,11 +83,11 @@ def device_and_table(space_name: str = "smoke", workload: Workload = WORKLOAD) -
     )
     info = dataset_info("language-identification")
     shape = TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
-    return device, _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload)
+    return device, _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload, constant_ns)
 
 
-def _latency_table(device: Device, space: SearchSpace, workload: Workload) -> LatencyTable:
-    alone_ns = {call.key: 4000 + macs_of_call(call) // 5 for call in calls_of_space(space, workload)}
+def _latency_table(device: Device, space: SearchSpace, workload: Workload, constant_ns: int) -> LatencyTable:
+    alone_ns = {call.key: constant_ns + macs_of_call(call) // 5 for call in calls_of_space(space, workload)}
     whole_models = []
     for index, architecture in enumerate(whole_models_of(space, workload, 8, seed=0)):
         phases = {}

@@ -471,6 +471,10 @@ class TrialContract:
         assert numbers(state=TrialState.COMPLETE) == [3]
         assert numbers(after=10**30) == []
         assert store.trials("j-none") == []
+        architectures = [(trial.number, trial.architecture) for trial in store.trials(job.id)]
+        assert store.trial_architectures(job.id) == architectures
+        assert store.trial_architectures(job.id, after=2) == architectures[3:]
+        assert store.trial_architectures("j-none") == []
         assert store.trials_numbered(job.id, [4, 0, 99]) == [store.trial(job.id, 0), store.trial(job.id, 4)]
 
     def test_figures_of_complete_trials_are_read_as_they_were_recorded(self, store: Store) -> None:
@@ -487,6 +491,17 @@ class TrialContract:
         assert store.metric_values(job.id, ["macs"], [2, 3, 99]) == [(2, 2**40 + 1)]
         assert store.metric_values(job.id, ["macs"], []) == []
         assert store.metric_values("j-none", ["macs"]) == []
+        rows = store.trial_columns(job.id, ["error_rate", "macs"])
+        assert [row[:4] for row in rows] == [
+            (0, "complete", None, 0.25),
+            (1, "failed", None, None),
+            (2, "complete", None, 1e-7),
+            (3, "running", None, None),
+            (4, "skipped", "duplicate", None),
+        ]
+        assert (rows[0][4], rows[2][4]) == (1000, 2**40 + 1)
+        assert store.trial_columns(job.id, ["error_rate", "macs"], after=2) == rows[3:]
+        assert store.trial_columns("j-none", ["macs"]) == []
 
     def test_steps_taken_are_those_of_all_scored_trials(self, store: Store) -> None:
         job, another = running_job(store), running_job(store)

@@ -63,6 +63,7 @@ def test_ten_thousand_trials_are_read_quickly_and_by_index(store: Store, large_j
     assert len(store.trial_summaries(large_job_id)) == TRIALS
     assert seconds(lambda: store.trial_summaries(large_job_id)) < 1.0
     assert seconds(lambda: store.metric_values(large_job_id, ["macs", "error_rate"])) < 0.25
+    assert seconds(lambda: store.trial_columns(large_job_id, ["macs", "error_rate"])) < 0.5
     assert seconds(lambda: store.trials(large_job_id, after=TRIALS // 2, limit=100)) < 0.1
     assert seconds(lambda: store.counts(large_job_id)) < 0.05
     assert seconds(lambda: store.steps_taken(large_job_id)) < 0.5

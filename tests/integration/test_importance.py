@@ -6,6 +6,7 @@ from api_service import serving
 from cli_runner import nas
 
 from nas.architecture import Architecture
+from nas.client import Client
 from nas.jobs.catalogue import submit
 
 
@@ -44,6 +45,25 @@ def test_the_choice_that_decides_the_quality_explains_it_and_costs_have_reasons_
     assert cost["choices"][0]["choice"] == "hidden_size"
     assert 0 < cost["choices"][0]["share"] < 0.9  # parameters, of which depth decides, too
     assert 0 < found["within_limits"] <= found["sampled"]
+
+
+def test_the_hypervolume_grows_to_what_it_is_now(service):
+    worker = searched(service, lambda a: 0.9 - a.encoder.hidden_size / 200)
+    path = f"/v1/jobs/{worker.job.id}/hypervolume"
+    assert service.client.get(path).json() == {"evaluated": 14, "steps": None}
+    box = {"point": {"error_rate": 1.0, "parameters": 1e5}, "ideal": {"error_rate": 0.0, "parameters": 0.0}}
+    worker.store.set_reference(worker.job.id, worker.job.lease_token, box)
+    worker.complete(0.01)
+    answer = service.client.get(path)
+    found = answer.json()
+    assert service.client.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert found["evaluated"] == 15
+    volumes = [step["hypervolume"] for step in found["steps"]]
+    assert volumes == sorted(set(volumes))
+    assert [step["evaluations"] for step in found["steps"]] == [step["trial"] + 1 for step in found["steps"]]
+    assert volumes[-1] == pytest.approx(service.client.get(f"/v1/jobs/{worker.job.id}/front").json()["hypervolume"])
+    with Client(service.url) as client:
+        assert client.hypervolume(worker.job.id) == found
 
 
 def test_too_few_evaluations_say_nothing_of_the_quality(service):

@@ -1,0 +1,163 @@
+"""How the dashboard's job page does with a large job: first front, all points, a brush, a live update, a tab's memory.
+
+    python benchmarks/dashboard.py                     # 100,000 trials, in two minutes
+    python benchmarks/dashboard.py --trials 10000
+
+A real server over SQLite, and Debian's chromium without a graphics card, both on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from service_jobs import RecordingWorker, abandon, large_job
+from service_load import Server
+
+from nas.store.records import JobRecord
+from nas.store.store import Store
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+CORE = 0
+PATIENCE_MS = 120_000
+UPDATES = 20
+BRUSHED = "error_rate"
+
+FRONT_IS_DRAWN = """() => {
+    const trace = document.querySelector(".chart")?.data?.find((trace) => trace.name === "front");
+    return trace && trace.x.length > 0 ? performance.now() : false;
+}"""
+ALL_ARE_DRAWN = """() => document.querySelector(".many-points")?.width > 0
+    && !document.querySelector(".tabs").textContent.includes("…") ? performance.now() : false"""
+TABS_SAY = "(text) => document.querySelector('.tabs').textContent.includes(text)"
+# From the movement of the pointer to the end of the frame in which everything has been drawn anew
+WATCH_BRUSH = """() => {
+    window.brushes = [];
+    document.addEventListener("pointermove", (event) => {
+        if (!event.buttons) return;
+        const begun = performance.now();
+        requestAnimationFrame(() => setTimeout(() => window.brushes.push(performance.now() - begun), 0));
+    }, {capture: true});
+}"""
+
+
+def main() -> int:
+    """Print what was measured; return 1 where there is no chromium."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=100_000)
+    arguments = parser.parse_args()
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
+        print("chromium is not installed: it is Debian's package `chromium`", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        database = f"sqlite:///{folder / 'nas.db'}"
+        store = Store.open(database)
+        store.migrate()
+        job = large_job(store, arguments.trials)
+        with Server(database, CORE, folder, None) as server, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for what, measured in measure(browser, f"http://{server.address[0]}:{server.address[1]}", store, job):
+                print(f"{what:42} {measured}", flush=True)
+            browser.close()
+        store.close()
+    return 0
+
+
+def measure(browser: Browser, url: str, store: Store, job: JobRecord) -> Iterator[tuple[str, str]]:
+    """Open the page twice, brush it, and record trials while it is open."""
+    for visit in ("first visit after the server's start", "again"):
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=url)
+        page.set_default_timeout(PATIENCE_MS)
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        received = bytes_of(session)
+        page.goto(f"/jobs/{job.id}", wait_until="commit")
+        front = page.wait_for_function(FRONT_IS_DRAWN).json_value()
+        every = page.wait_for_function(ALL_ARE_DRAWN).json_value()
+        yield (f"front drawn, {visit}", f"{front / 1000:.2f} s from the request")
+        yield (f"every point drawn, {visit}", f"{every / 1000:.2f} s; {received() / 1e6:.2f} MB received")
+        if visit != "again":
+            page.close()
+    yield ("choices of all trials loaded and drawn", f"{scroll_to_axes(page):.2f} s")
+    brushes = brush(page)
+    yield ("a step of a brush", f"median {statistics.median(brushes):.0f} ms, longest {max(brushes):.0f} ms")
+    yield ("memory of the tab", memory_of(session))
+    yield ("a live update", live_update(page, session, store, job))
+    page.close()
+
+
+def bytes_of(session: CDPSession) -> Callable[[], float]:
+    """Return what tells how many bytes came over the wire until now."""
+    total = [0.0]
+
+    def add(event: dict[str, Any]) -> None:
+        total[0] += event["encodedDataLength"]
+
+    session.on("Network.dataReceived", add)
+    return lambda: total[0]
+
+
+def scroll_to_axes(page: Page) -> float:
+    """Return the seconds until the parallel axes have all choices."""
+    begun = time.perf_counter()
+    page.locator(".parallel").scroll_into_view_if_needed()
+    page.get_by_role("textbox", name="Layers, from").wait_for()
+    return time.perf_counter() - begun
+
+
+def brush(page: Page) -> list[float]:
+    """Return the milliseconds of each step of a range that is drawn on an axis."""
+    track = page.locator('.parallel-axis[aria-label="Error rate"] .parallel-track')
+    track.scroll_into_view_if_needed()
+    box = track.bounding_box()
+    assert box is not None
+    page.evaluate(WATCH_BRUSH)
+    x = box["x"] + box["width"] / 2
+    page.mouse.move(x, box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    for step in range(1, 16):
+        page.mouse.move(x, box["y"] + (0.2 + 0.04 * step) * box["height"])
+        page.wait_for_timeout(150)
+    page.mouse.up()
+    page.locator(".selection-count").wait_for()  # it was a brush
+    durations: list[float] = page.evaluate("window.brushes")
+    return durations
+
+
+def memory_of(session: CDPSession) -> str:
+    """Return what the page's own program holds, after what is of no use has been collected."""
+    session.send("HeapProfiler.collectGarbage")
+    used = session.send("Runtime.getHeapUsage")["usedSize"]
+    return f"{used / 1e6:.0f} MB of JavaScript's heap"
+
+
+def live_update(page: Page, session: CDPSession, store: Store, job: JobRecord) -> str:
+    """Return the bytes and the time of an update: a trial begins and ends, and its row count is on the page."""
+    abandon(store, job)
+    worker = RecordingWorker(store, store.job(job.id), UPDATES)
+    page.wait_for_timeout(2_000)
+    received = bytes_of(session)
+    durations = []
+    before = int(page.locator(".tabs").inner_text().split("(")[-1].strip(") \n"))
+    for number in range(UPDATES):
+        begun = time.perf_counter()
+        worker.complete(*worker.start())
+        page.wait_for_function(TABS_SAY, arg=f"({before + number + 1})")
+        durations.append(time.perf_counter() - begun)
+    page.wait_for_timeout(2_000)
+    return f"{received() / UPDATES / 1e3:.1f} kB, on the page after {statistics.median(durations):.2f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
