@@ -106,7 +106,8 @@ function agreements(report, metric) {
       h("td", { class: "figure" }, two(within?.tau ?? null)),
     ),
   );
-  const head = ["Ranking by", "", "Kendall’s τ", "90 % interval", "τ at like cost"];
+  const drawn = h("span", { class: "visually-hidden" }, "τ from −1 to 1");
+  const head = ["Ranking by", drawn, "Kendall’s τ", "90 % interval", "τ at like cost"];
   return table(`Agreement with ${report.full_steps} steps, ${count(report.sample.length, "candidate")}`, head, rows);
 }
 
@@ -132,7 +133,7 @@ function tauBar({ tau, tau_low: low, tau_high: high }) {
 function table(caption, head, rows) {
   return h(
     "div",
-    { class: "table-scroll" },
+    { class: "table-scroll", tabindex: "0", role: "region", "aria-label": caption },
     h(
       "table",
       {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -32,7 +32,7 @@ from nas.store.records import (
     TrialState,
 )
 from nas.store.store import Store
-from nas.sub_blocks.calls import calls
+from nas.sub_blocks.calls import Call, calls
 from nas.sub_blocks.space_calls import calls_of_space
 from nas.workload import Workload
 
@@ -81,19 +81,28 @@ def device_and_table(
         clock="unmanaged",
         system="Linux 6.1",
     )
+    return device, table_of(device, space_name, workload, lambda call: constant_ns + macs_of_call(call) // 5)
+
+
+def table_of(
+    device: Device,
+    space_name: str,
+    workload: Workload,
+    duration_ns: Callable[[Call], int],
+    deviations: Sequence[float] = (-0.03, 0.03) * 4,
+) -> LatencyTable:
+    """Return a latency table of these durations, and of a whole model for each deviation from their sum."""
     info = dataset_info("language-identification")
     shape = TaskShape(info.vocabulary_size, info.outputs, workload.input_length)
-    return device, _latency_table(device, SearchSpace.bundled(space_name).for_task(shape), workload, constant_ns)
-
-
-def _latency_table(device: Device, space: SearchSpace, workload: Workload, constant_ns: int) -> LatencyTable:
-    alone_ns = {call.key: constant_ns + macs_of_call(call) // 5 for call in calls_of_space(space, workload)}
+    space = SearchSpace.bundled(space_name).for_task(shape)
+    alone_ns = {call.key: duration_ns(call) for call in calls_of_space(space, workload)}
     whole_models = []
-    for index, architecture in enumerate(whole_models_of(space, workload, 8, seed=0)):
+    drawn = whole_models_of(space, workload, len(deviations), seed=0)
+    for architecture, deviation in zip(drawn, deviations, strict=True):
         phases = {}
         for phase in phase_runs(space.family, workload):
             sum_ns = sum(alone_ns[call.key] for call in calls(architecture, workload, phase))
-            phases[phase] = _measured(round(sum_ns * (1.03 if index % 2 else 0.97)))
+            phases[phase] = _measured(round(sum_ns * (1 + deviation)))
         whole_models.append({"architecture": architecture.to_dict(), "phases": phases})
     return LatencyTable.from_dict(
         {
@@ -220,11 +229,11 @@ class RecordedJob:
         assert claimed is not None
         self._token = claimed.lease_token
 
-    def retrain(self, key: RetrainingKey, proxy: float, trained: float, tested: float) -> None:
-        """Record a training in full by its error rates: after the search's three steps, at its end, and on test."""
+    def retrain(self, key: RetrainingKey, proxy: float, trained: float, tested: float, searched_steps: int = 3) -> None:
+        """Record a training in full by its error rates: after the search's steps, at its end, and on test."""
         self.store.start_retraining(self.id, self._token, key)
         training = {"label": "trained", "head_confidence": 0.1 * trained}
-        score = {"steps": 3, "metrics": {"error_rate": proxy, "loss": 4 * proxy}}
+        score = {"steps": searched_steps, "metrics": {"error_rate": proxy, "loss": 4 * proxy}}
         self.store.score_retraining(self.id, self._token, key, score, training, 1.0)
         ends = [{"error_rate": value, "loss": 4 * value} for value in (trained, tested)]
         outcome = RetrainingOutcome(1.0, training, ends[0], ends[1], f"{key}".encode())
