@@ -37,11 +37,11 @@ export class ChartControls {
       this.element,
       axis("Y", this.y),
       axis("X", this.x),
-      this.devices.element,
-      this.drag.element,
       this.logY.element,
       this.logX.element,
       this.feasible.element,
+      this.devices.element,
+      this.drag.element,
     );
   }
 

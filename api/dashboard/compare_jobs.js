@@ -86,7 +86,7 @@ export class CompareJobs {
         h("td", {}, String(job.front.length)),
         h("td", {}, String(job.evaluated)),
         h("td", {}, job.state),
-        h("td", {}, job.limits.map(spelled).join("; ") || "none"),
+        h("td", { class: "compare-limits" }, job.limits.map(spelled).join("; ") || "none"),
       );
     return h(
       "div",
