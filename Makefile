@@ -90,8 +90,10 @@ BENCH_SIZING_FLAGS ?=
 bench-sizing: $(VENV)/.dev ## Measure bytes on disk and memory of each process, for docs/operations.md (a minute)
 	$(BIN)/python benchmarks/sizing.py $(BENCH_SIZING_FLAGS)
 
-.PHONY: screenshots
-screenshots: $(VENV)/.dev ## Take the README's screenshots from the server at URL: make demo DEMO_FLAGS='--port 8000'
+.PHONY: screenshots readme-screenshots
+screenshots: $(VENV)/.dev ## Take the pictures of docs/dashboard.md, from a server with example jobs (three minutes)
+	$(BIN)/python -m benchmarks.dashboard_pictures
+readme-screenshots: $(VENV)/.dev ## Take the README's from the server at URL: make demo DEMO_FLAGS='--port 8000'
 	$(BIN)/python -m benchmarks.screenshots --url $(URL)
 
 .PHONY: clean

@@ -223,5 +223,5 @@ function togetherOf(member) {
 
 /** "parameters <= 24000" with the sign that a person writes. */
 function spelled(limit) {
-  return limit.replace("<=", "≤").replace(">=", "≥");
+  return limit.replace("<=", "≤").replace(">=", "≥").replaceAll(" ", "\u00a0"); // a line ends between limits
 }
