@@ -1,5 +1,6 @@
 // Several fronts over each other as one chart: a colour and a shape a job, hollow where another job's member dominates.
 
+import { titleAbove, titleBelow } from "./axis_title.js";
 import { h } from "./dom.js";
 import { CONFIG, coloursOf, loadPlotly } from "./front_chart.js";
 import { escaped } from "./front_limits.js";
@@ -122,13 +123,12 @@ function layout({ x, y, jobs }, colours) {
     tickformat: metric.whole ? "~s" : "",
     automargin: true,
     nticks: 8,
-    title: { text: titleOf(metric), font: { size: 12.5, color: colours.ink }, standoff: 8 },
   });
   return {
     showlegend: false,
     hovermode: "closest",
     dragmode: false,
-    margin: { l: 8, r: 16, t: 10, b: 8 },
+    margin: { l: 8, r: 16, t: 34, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: {
@@ -138,17 +138,10 @@ function layout({ x, y, jobs }, colours) {
       align: "left",
     },
     font: { family: colours.font, size: 12, color: colours.muted },
-    xaxis: axis(x),
+    xaxis: { ...axis(x), title: { text: titleBelow(x), font: { size: 12.5, color: colours.ink }, standoff: 8 } },
     yaxis: axis(y),
+    annotations: [titleAbove(y, colours)],
   };
-}
-
-function titleOf(metric) {
-  const unit = metric.unit ? `, ${metric.unit}` : "";
-  const label = metric.quality ? "proxy, " : "";
-  return escaped(
-    `${metric.label}${unit}  (${label}${metric.direction === "minimize" ? "lower" : "higher"} is better)`,
-  );
 }
 
 function rangeOf(values) {

@@ -1,7 +1,8 @@
 // The live front as plotly's data and layout: every trial that has both figures, the front bright and joined as a
 // staircase, limits shaded. It draws what it is given; who is on the front has been decided by the server.
 
-import { escaped, limitOnAxes } from "./front_limits.js";
+import { titleAbove, titleBelow } from "./axis_title.js";
+import { limitOnAxes } from "./front_limits.js";
 
 const PADDING = 0.07;
 const LIMIT_REACH = 0.35; // a limit this near to the points, in ranges of theirs, is drawn even where none passes it
@@ -162,34 +163,12 @@ function layout({ x, y, points, log, constraints, deadline, drag }, colours, zoo
     font: { family: colours.font, size: 12, color: colours.muted },
     xaxis: {
       ...axis(x, "x"),
-      title: { text: titleOf(x), font: { size: 12.5, color: colours.ink }, standoff: 10 },
+      title: { text: titleBelow(x), font: { size: 12.5, color: colours.ink }, standoff: 10 },
     },
     yaxis: axis(y, "y"),
     shapes: shaded.map((s) => s.shape).concat(shaded.map((s) => s.line)),
-    annotations: [
-      // Upright, above its axis: quicker to read than text on its side, and it costs no width on a phone
-      {
-        xref: "paper",
-        yref: "paper",
-        x: 0,
-        y: 1,
-        xanchor: "left",
-        yanchor: "bottom",
-        xshift: -6,
-        yshift: 12,
-        showarrow: false,
-        text: titleOf(y),
-        font: { size: 12.5, color: colours.ink },
-      },
-      ...shaded.map((s) => s.label),
-    ],
+    annotations: [titleAbove(y, colours), ...shaded.map((s) => s.label)],
   };
-}
-
-function titleOf(metric) {
-  const unit = metric.unit ? `, ${metric.unit}` : "";
-  const label = metric.quality ? "proxy, " : "";
-  return escaped(`${metric.label}${unit}  (${label}${metric.direction === "minimize" ? "lower" : "higher"} is better)`);
 }
 
 function rangeOf(groups, axis, isLog, limits) {

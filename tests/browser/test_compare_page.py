@@ -10,7 +10,7 @@ import pytest
 from dashboard_service import Service, Watch
 from job_window import JobWindow
 from playwright.sync_api import Page, expect
-from recorded_jobs import LATENCY, RecordedJob
+from recorded_jobs import LATENCY, RecordedJob, add_device
 
 pytestmark = pytest.mark.browser
 
@@ -197,3 +197,24 @@ def test_without_names_the_page_says_how_and_a_wrong_one_is_said(page: Page, wat
     page.goto(f"/compare?trials={HOSTILE},x")
     expect(page.get_by_role("alert")).to_contain_text("JOB:NUMBER")
     assert page.locator("[onerror], main img").count() == 0
+
+
+def test_on_a_phone_the_titles_of_the_axes_are_whole(page: Page, service: Service) -> None:
+    name = "a-phone-with-a-name"
+    add_device(service.store, name=name)
+    changes = {"devices": [name], "objectives": ["error_rate", f"latency_ms@{name}"], "constraints": []}
+    jobs = [RecordedJob(service.store, name=f"on a phone, {seed}", seed=seed, **changes) for seed in (11, 12)]
+    for job in jobs:
+        job.complete(0.5)
+        job.complete(0.4)
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_jobs(page, *jobs)
+    chart = page.locator(".compare-chart")
+    for title in ("Latency on a-phone-with-a-name, ms", "Error rate"):
+        text = chart.locator("text").filter(has_text=title)
+        expect(text).to_contain_text("lower is better)")
+        inner, outer = text.bounding_box(), chart.bounding_box()
+        assert inner is not None
+        assert outer is not None
+        assert outer["x"] <= inner["x"]
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
