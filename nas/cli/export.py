@@ -24,7 +24,6 @@ def register(app: typer.Typer) -> None:
         "nas export knee.yaml --onnx knee.onnx",
         "nas export knee.yaml --executorch knee.pte",
         "nas export knee.yaml --bundle knee.zip",
-        "nas export knee.yaml --transformers knee",
     )
     app.command("export", epilog=example(*examples))(export)
 

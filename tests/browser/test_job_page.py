@@ -295,7 +295,7 @@ def test_everything_can_be_reached_with_the_keyboard(
     expect(window.row(front[0])).to_be_visible()
     keyboard.press("Tab")
     expect(window.page.get_by_role("link", name="Skip to content")).to_be_focused()
-    for _ in range(60):
+    for _ in range(120):
         if window.page.evaluate("document.activeElement.classList.contains('trial-link')"):
             break
         keyboard.press("Tab")

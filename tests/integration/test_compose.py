@@ -198,7 +198,7 @@ def test_the_image_is_installed_as_the_makefile_installs() -> None:
     assert len(steps(image)) == 2
     extras = re.search(r"-e '\.\[(.*)\]'", image)
     assert extras
-    assert set(extras[1].split(",")) == {"datasets", "postgres", "distributed"}
+    assert set(extras[1].split(",")) == {"datasets", "postgres", "distributed", "executorch", "transformers"}
 
 
 def test_the_image_holds_what_it_copies_and_runs_as_nobody_special() -> None:
