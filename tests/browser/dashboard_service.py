@@ -49,8 +49,10 @@ def serving(directory: Path, port: int = 0, **settings: Any) -> Iterator[Service
         pause.wait(0.02)
     assert server.started
     store = Store.open(database)
-    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
-        yield Service(server.url, store, client)
-    store.close()
-    server.should_exit = True
-    thread.join()
+    try:
+        with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
+            yield Service(server.url, store, client)
+    finally:  # a fixture that failed would leave a thread that nothing ends
+        store.close()
+        server.should_exit = True
+        thread.join()

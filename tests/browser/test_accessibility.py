@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from axe import findings
@@ -78,7 +78,13 @@ def _checked(service: Service) -> RecordedJob:
     return job
 
 
-@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def _in_its_tier(look: tuple[Literal["light", "dark"], int]) -> Any:
+    """Return a look as a parameter: two of them, which have each colour and each width, in the short tier."""
+    quick = look in (("light", 1280), ("dark", 390))
+    return pytest.param(look, id=f"{look[0]}-{look[1]}", marks=() if quick else pytest.mark.long)
+
+
+@pytest.fixture(params=[_in_its_tier(look) for look in LOOKS])
 def window(page: Page, request: pytest.FixtureRequest) -> Page:
     scheme, width = request.param
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
