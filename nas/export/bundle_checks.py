@@ -90,7 +90,9 @@ def quality_by(examples: Examples, model: Model, deployed: Mapping[Kind, Model],
     for done, ((runtime_name, precision), each) in enumerate(deployed.items()):
         tell("scoring", done, len(deployed))
         metrics = scored(each)
-        lost = {name: metrics[name] - expected[name] for name in metrics}
+        lost = {
+            name: metrics[name] - expected[name] for name in metrics
+        }  # every task's metrics are the better the lower
         found.append(QualityBy(runtime=runtime_name, precision=precision, metrics=metrics, lost=lost))
     tell("scoring", len(deployed), len(deployed))
     windows = dataset.info.task == "language-model"

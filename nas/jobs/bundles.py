@@ -37,7 +37,7 @@ class BundleFailed(PocketformerError):
 
 
 class TooManyBundles(PocketformerError):
-    """As many bundles are being made as wait for each other."""
+    """As many bundles as may wait do: ask again in a minute."""
 
 
 @dataclass(frozen=True)
