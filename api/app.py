@@ -80,7 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(resource.router)
     for resource in (keys, session, health, docs, dashboard):
         app.include_router(resource.router)
-    app.router.routes += [docs.reference_files(), *dashboard.dashboard_files()]
+    # Before all others: a page asks for many of them
+    app.router.routes[:0] = [docs.reference_files(), *dashboard.dashboard_files()]
     describe(app)
     return app
 

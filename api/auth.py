@@ -36,7 +36,6 @@ _OPEN = frozenset(
         "/jobs/{job_id}",
         "/docs",
         "/docs/start.js",
-        "/static/plotly.min.js",
         "/healthz",
         "/readyz",
         "/v1/session",

@@ -2,8 +2,10 @@
 
     python benchmarks/dashboard.py                     # 100,000 trials, in two minutes
     python benchmarks/dashboard.py --trials 1000 --within 1     # ends with 1 where a person waits longer for the points
+    python benchmarks/dashboard.py --optuna-dashboard /its/environment/bin/optuna-dashboard     # and that beside it
 
-A real server over SQLite, and Debian's chromium without a graphics card, both on this machine.
+A real server over SQLite, and Debian's chromium without a graphics card, both on this machine. A browser that never saw
+the page has to compile all of it, most of which is plotly; chromium keeps what it compiled once it met it twice.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
-from service_jobs import RecordingWorker, abandon, large_job
-from service_load import Server
+from playwright.sync_api import Browser, CDPSession, Page, TimeoutError, sync_playwright
+from service import answering, free_port
+from service_jobs import RecordingWorker, abandon, large_job, large_study
+from service_load import Pinned, Server
 
 from nas.store.records import JobRecord
 from nas.store.store import Store
@@ -32,8 +35,14 @@ CORE = 0
 PATIENCE_MS = 120_000
 UPDATES = 20
 KEPT = "with what the browser kept"
-VISITS = ("first visit after the server's start", "in another browser", KEPT)
+VISITS = ("first visit after the server's start", "in another browser", "there again", KEPT)
+NEW = VISITS[:2]
 
+# The knee with its figures, and trials in the table
+TEXT_IS_DRAWN = """() => {
+    const known = document.querySelector(".details-id") && document.querySelector("tr[data-trial]");
+    return known ? performance.now() : false;
+}"""
 FRONT_IS_DRAWN = """() => {
     const trace = document.querySelector(".chart")?.data?.find((trace) => trace.name === "front");
     return trace && trace.x.length > 0 ? performance.now() : false;
@@ -44,6 +53,12 @@ ALL_ARE_DRAWN = """() => {
     const own = document.querySelector(".chart")?.data?.find((trace) => trace.name === "dominated")?.x.length;
     const drawn = own || document.querySelector(".many-points")?.width > 0;
     return drawn && !tabs.includes("…") ? performance.now() : false;
+}"""
+# Whichever of its plots is the first to have points
+ANY_PLOT_IS_DRAWN = """() => {
+    const plots = Array.from(document.querySelectorAll(".js-plotly-plot"));
+    const drawn = plots.some((plot) => plot.data?.some((trace) => trace.x?.length > 1));
+    return drawn ? performance.now() : false;
 }"""
 TABS_SAY = "(text) => document.querySelector('.tabs').textContent.includes(text)"
 # From the movement of the pointer to the end of the frame in which everything has been drawn anew
@@ -61,6 +76,7 @@ def main() -> int:
     """Print what was measured; return 1 where there is no chromium."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--optuna-dashboard", metavar="COMMAND", help="measure its page of the same trials, too")
     parser.add_argument("--within", type=float, help="seconds to every point, of a page that the browser knows")
     arguments = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -81,14 +97,20 @@ def main() -> int:
                 if arguments.within is not None and what == f"every point drawn, {KEPT}":
                     slow = float(measured.split()[0]) > arguments.within
             browser.close()
+        if arguments.optuna_dashboard:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+                for what, measured in measure_other(browser, arguments.optuna_dashboard, folder, store, job):
+                    print(f"optuna-dashboard, {what:38} {measured}", flush=True)
+                browser.close()
         store.close()
     return 1 if slow else 0
 
 
 def measure(browser: Browser, url: str, store: Store, job: JobRecord) -> Iterator[tuple[str, str]]:
-    """Open the page three times, brush it, and record trials while it is open."""
+    """Open the page four times, brush it, and record trials while it is open."""
     for visit in VISITS:
-        if visit != KEPT:
+        if visit in NEW:
             page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=url)
             page.set_default_timeout(PATIENCE_MS)
             session = page.context.new_cdp_session(page)
@@ -96,8 +118,10 @@ def measure(browser: Browser, url: str, store: Store, job: JobRecord) -> Iterato
         received = bytes_of(session)
         weight = Weight(session)
         page.goto(f"/jobs/{job.id}", wait_until="commit")
+        text = page.wait_for_function(TEXT_IS_DRAWN).json_value()
         front = page.wait_for_function(FRONT_IS_DRAWN).json_value()
         every = page.wait_for_function(ALL_ARE_DRAWN).json_value()
+        yield (f"knee and table, {visit}", f"{text / 1000:.2f} s from the request")
         yield (f"front drawn, {visit}", f"{front / 1000:.2f} s from the request")
         yield (f"every point drawn, {visit}", f"{every / 1000:.2f} s; {received() / 1e6:.2f} MB received")
         yield (f"page, {visit}", weight.told())
@@ -109,6 +133,32 @@ def measure(browser: Browser, url: str, store: Store, job: JobRecord) -> Iterato
     yield ("memory of the tab", memory_of(session))
     yield ("a live update", live_update(page, session, store, job))
     page.close()
+
+
+def measure_other(
+    browser: Browser, command: str, folder: Path, store: Store, job: JobRecord
+) -> Iterator[tuple[str, str]]:
+    """Open optuna-dashboard's page of a study of the same trials, three times."""
+    url, port = f"sqlite:///{folder / 'study.db'}", free_port()
+    study = large_study(url, store, job)
+    run = [command, url, "--host", "127.0.0.1", "--port", str(port), "--quiet"]
+    with Pinned(run, CORE, folder / "optuna-dashboard.log") as dashboard:
+        answering(dashboard, port, PATIENCE_MS / 1000)
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=f"http://127.0.0.1:{port}")
+        page.set_default_timeout(PATIENCE_MS)
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        for visit in ("first visit", "second visit", "third visit"):
+            received = bytes_of(session)
+            page.goto(f"/dashboard/studies/{study}", wait_until="commit")
+            try:
+                drawn = page.wait_for_function(ANY_PLOT_IS_DRAWN).json_value()
+            except TimeoutError:
+                yield (f"a plot drawn, {visit}", f"not within {PATIENCE_MS / 1000:.0f} s")
+                break
+            yield (f"a plot drawn, {visit}", f"{drawn / 1000:.2f} s; {received() / 1e6:.2f} MB received")
+        yield ("memory of the tab", memory_of(session))
+        page.close()
 
 
 class Weight:

@@ -2,7 +2,8 @@
 
 import { h } from "./dom.js";
 import { significant } from "./format.js";
-import { CONFIG, coloursOf, loadPlotly } from "./front_chart.js";
+import { CONFIG, coloursOf } from "./front_chart.js";
+import { loadPlotly } from "./plotly.js";
 
 const LOG_FROM = 30; // times the fastest model, from which on only a logarithm shows them all
 

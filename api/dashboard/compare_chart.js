@@ -2,8 +2,9 @@
 
 import { titleAbove, titleBelow } from "./axis_title.js";
 import { h } from "./dom.js";
-import { CONFIG, coloursOf, loadPlotly } from "./front_chart.js";
+import { CONFIG, coloursOf } from "./front_chart.js";
 import { escaped } from "./front_limits.js";
+import { loadPlotly } from "./plotly.js";
 
 /** The colours of the jobs in the order of the address: variables of the style sheet. */
 export const PALETTE = ["first", "second", "third", "fourth", "fifth", "sixth"];

@@ -1,10 +1,10 @@
-// The live front as a chart: plotly, loaded once, and what the pointer does on it.
+// The live front as a chart, and what the pointer does on it.
 
 import { h } from "./dom.js";
 import { figureOf } from "./front_figure.js";
 import { divided, ManyPoints } from "./many_points.js";
+import { loadPlotly } from "./plotly.js";
 
-const SCRIPT = "/static/plotly.min.js";
 export const CONFIG = {
   displayModeBar: false, // the buttons above the chart do the same, and can be reached by keyboard
   displaylogo: false,
@@ -14,23 +14,6 @@ export const CONFIG = {
   scrollZoom: false,
   showTips: false,
 };
-
-let script = null;
-
-// Loads plotly once; rejects with a sentence for a person
-export function loadPlotly() {
-  script ??= new Promise((resolve, reject) => {
-    const element = h("script", { src: SCRIPT });
-    element.addEventListener("load", () => resolve(window.Plotly));
-    element.addEventListener("error", () => {
-      script = null;
-      element.remove();
-      reject(new Error("The chart's program could not be loaded. The table below shows the same trials."));
-    });
-    document.head.append(element);
-  });
-  return script;
-}
 
 export class FrontChart {
   element = h("div", { class: "chart", role: "img" });
@@ -50,7 +33,6 @@ export class FrontChart {
     this.picked = picked;
     this.laidOut = laidOut;
     this.selected = selected;
-    loadPlotly().catch(() => {}); // begun while the job is asked for; whoever draws hears of a failure
     matchMedia("(prefers-color-scheme: dark)").addEventListener(
       "change",
       () => this.#latest && this.draw(this.#latest),

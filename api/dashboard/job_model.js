@@ -62,8 +62,9 @@ export class JobModel {
     this.#hasFront();
     // From here on nothing is missed: what happened since the front was told comes as an event
     if (!isFinal(this.job)) this.#follow(event);
-    this.tell();
+    this.tell.now();
     await this.want(this.job.objectives.map((o) => o.name));
+    this.tell.now();
     this.askFidelity();
   }
 

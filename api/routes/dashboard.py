@@ -1,14 +1,23 @@
-"""The dashboard: static files; every page of it is one HTML file whose JavaScript reads the address."""
+"""The dashboard: static files; every page of it is one HTML file whose JavaScript reads the address.
+
+The addresses of all files have a version in them, which the page is told as it goes out: a browser that knows the
+page asks for nothing but the page.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse, RedirectResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount
+from starlette.types import Scope
 
-from api.files import Files
+from api.files import Files, always
 from api.installed import folder_of, version_of
 
 router = APIRouter(include_in_schema=False)
@@ -21,13 +30,16 @@ _POLICY = (
     "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+_State = tuple[tuple[str, int, int], ...]
+"""(name, time of the last change, bytes) of every file of the dashboard, in an order that stays."""
+
 
 def dashboard_files() -> list[Mount]:
-    """Return the mounts of plotly's JavaScript, its version in the address, and of the dashboard's files."""
+    """Return the mounts of plotly's JavaScript and of the dashboard's files."""
     package_data = folder_of("plotly") / "package_data"
     return [
-        Mount(_plotly_folder(), Files(package_data, only=(_PLOTLY,), address_has_version=True)),
-        Mount("/static/dashboard", Files(FOLDER)),
+        Mount(_plotly_folder(), Files(package_data, only=(_PLOTLY,), has_version=always)),
+        Mount("/static/dashboard-{version}", Files(FOLDER, has_version=_is_current)),
     ]
 
 
@@ -37,20 +49,52 @@ def dashboard_files() -> list[Mount]:
 @router.get("/devices")
 @router.get("/devices/{name}")
 @router.get("/jobs/{job_id}")
-async def page() -> Response:
+def page(request: Request) -> Response:
     """Serve the one page."""
-    return FileResponse(
-        FOLDER / "index.html",
-        media_type="text/html; charset=utf-8",
+    draws_at_once = request.url.path.startswith("/jobs/")
+    return HTMLResponse(
+        _page(_state(), "preload" if draws_at_once else "prefetch"),
         headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"},
     )
 
 
-@router.get(f"/static/{_PLOTLY}")
-async def plotly() -> Response:
-    """Point at the installed version, whose address a browser may keep for ever."""
-    return RedirectResponse(f"{_plotly_folder()}/{_PLOTLY}", headers={"Cache-Control": "no-cache"})
-
-
 def _plotly_folder() -> str:
     return f"/static/plotly-{version_of('plotly')}"
+
+
+def _is_current(scope: Scope) -> bool:
+    # Not so on a server that is older or newer than the one that sent the page
+    return bool(scope["path_params"]["version"] == _version(_state_within(int(monotonic()))))
+
+
+@lru_cache(maxsize=1)
+def _state_within(_second: int) -> _State:
+    return _state()
+
+
+def _state() -> _State:
+    states = []
+    for place in ("", "css/"):
+        with os.scandir(FOLDER / place) as entries:
+            states += [(place + entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    return tuple(sorted((name, state.st_mtime_ns, state.st_size) for name, state in states))
+
+
+@lru_cache(maxsize=4)
+def _version(state: _State) -> str:
+    """Return what differs where the content of any file does, and is the same on every server of one version."""
+    content = hashlib.sha256()
+    for name, _, _ in state:
+        content.update(name.encode() + b"\0" + hashlib.sha256((FOLDER / name).read_bytes()).digest())
+    return content.hexdigest()[:16]
+
+
+@lru_cache(maxsize=8)
+def _page(state: _State, plotly: str) -> str:
+    """Return the page with versions in its addresses, and with links to all modules: they import each other."""
+    folder = f"/static/dashboard-{_version(state)}/"
+    modules = (f"{folder}{name}" for name, _, _ in state if name.endswith(".js"))
+    links = [f'<link rel="{plotly}" as="script" id="plotly" href="{_plotly_folder()}/{_PLOTLY}">']
+    links += [f'<link rel="modulepreload" href="{module}">' for module in modules]
+    text = (FOLDER / "index.html").read_text(encoding="utf-8")
+    return text.replace("</head>", "\n".join([*links, "</head>"])).replace("/static/dashboard/", folder)

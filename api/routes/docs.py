@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount
 
-from api.files import Files
+from api.files import Files, always
 from api.installed import folder_of, version_of
 
 router = APIRouter(include_in_schema=False)
@@ -37,7 +37,7 @@ _START = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#reference", deepLinki
 
 def reference_files() -> Mount:
     """Return the mount of the reference's JavaScript, under an address that changes with its version."""
-    return Mount(_folder(), Files(folder_of(_PACKAGE) / "static", only=_FILES, address_has_version=True))
+    return Mount(_folder(), Files(folder_of(_PACKAGE) / "static", only=_FILES, has_version=always))
 
 
 @router.get("/docs")

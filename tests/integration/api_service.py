@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -53,3 +54,10 @@ def serving(database: Path, **settings: Any) -> Iterator[Service]:
         service.store.close()
         server.should_exit = True
         thread.join()
+
+
+def address_in_page(client: httpx.Client, ending: str) -> str:
+    """Return the address, as the dashboard's page has it, of a file that it uses."""
+    found = re.search(rf'(?:src|href)="([^"]*{re.escape(ending)})"', client.get("/").text)
+    assert found, ending
+    return found.group(1)

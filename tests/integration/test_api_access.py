@@ -32,7 +32,6 @@ OPEN = {
     ("GET", "/jobs/{job_id}"),
     ("GET", "/docs"),
     ("GET", "/docs/start.js"),
-    ("GET", "/static/plotly.min.js"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("POST", "/v1/session"),  # says 401 by itself to who has no key

@@ -287,7 +287,7 @@ class TestOneShape:
         [
             ("GET", "/nowhere", 404),
             ("GET", "/v1/nowhere", 404),
-            ("GET", "/static/dashboard/nothing.js", 404),
+            ("GET", "/static/dashboard-0/nothing.js", 404),
             ("GET", "/static/plotly-0/plotly.min.js", 404),
             ("GET", "/v1/jobs/j-unknown", 404),
             ("GET", "/v1/jobs/j-unknown/events", 404),
@@ -303,7 +303,7 @@ class TestOneShape:
             ("GET", "/v1/jobs/", 404),
             ("DELETE", "/v1/jobs", 405),
             ("PUT", "/healthz", 405),
-            ("POST", "/static/dashboard/index.html", 405),
+            ("POST", "/static/dashboard-0/index.html", 405),
             ("BREW", "/v1/jobs", 405),
             ("GET", "/v1/jobs?limit=0", 422),
             ("GET", "/v1/jobs?limit=many", 422),

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from api_examples import RecordingWorker, device_document, job_document, space_document
+from api_service import address_in_page
 from hostile_callers import (
     Answer,
     ServerProcess,
@@ -142,7 +143,7 @@ class TestPaths:
         assert server.rows() == before
         assert server.files() == files
 
-    @pytest.mark.parametrize("folder", ["/static/dashboard/", "/static/dashboard/css/", "/static/", "/"])
+    @pytest.mark.parametrize("folder", ["/static/dashboard-0/", "/static/dashboard-0/css/", "/static/", "/"])
     def test_no_other_file_is_served(self, server: ServerProcess, folder: str) -> None:
         for name in [*UP, "../server.py", "..%2fserver.py", "index.html%00.js", "../../pyproject.toml%00.css"]:
             answer = server.request("GET", folder + name)
@@ -559,7 +560,7 @@ class TestSlowCallers:
 
     def test_an_answer_that_nobody_reads_is_cut_off(self, server: ServerProcess) -> None:
         # Larger than what the buffers of both ends take: the rest is the server's to keep or to give up
-        answer = server.client.get("/static/plotly.min.js", follow_redirects=True)
+        answer = server.client.get(address_in_page(server.client, "plotly.min.js"))
         usual_s = served_s(server)
         with ExitStack() as stack, server.growing_at_most(50):
             deaf = [stack.enter_context(server.connect(receive_buffer=2_048)) for _ in range(50)]
@@ -571,16 +572,16 @@ class TestSlowCallers:
                 assert len(answer_of(connection).body) < len(answer.content)
 
     def test_an_answer_that_is_read_slowly_is_read_to_its_end(self, server: ServerProcess) -> None:
-        address = server.client.get("/static/plotly.min.js", follow_redirects=True)
+        large = server.client.get(address_in_page(server.client, "plotly.min.js"))
         with server.connect(receive_buffer=65_536) as connection:
-            head = f"GET {address.request.url.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            head = f"GET {large.request.url.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
             connection.sendall(head.encode())
             started, read = time.monotonic(), 0
             while piece := connection.recv(100_000):
                 read += len(piece)
                 time.sleep(0.7 * len(piece) / 1_000_000)
         assert time.monotonic() - started > 2 * SEND_TIMEOUT_S
-        assert read > len(address.content)
+        assert read > len(large.content)
 
 
 def new_job(server: ServerProcess) -> tuple[str, RecordingWorker]:

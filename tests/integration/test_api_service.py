@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 import sqlite3
@@ -13,11 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from api_examples import job_document
-from api_service import Service, serving
+from api_service import Service, address_in_page, serving
 from playwright.sync_api import sync_playwright
 from test_api_errors import problem_of
 
 from api.app import create_app
+from api.routes import dashboard
 from api.settings import Settings
 from nas.errors import InvalidInput
 
@@ -151,16 +153,18 @@ class TestDashboard:
         folder = Path(create_app.__code__.co_filename).parent / "dashboard"
         files = [f for f in folder.rglob("*") if f.suffix in types]
         assert files
+        place = address_in_page(service.client, "/main.js").rpartition("/")[0]
         for file in files:
-            answer = service.client.get(f"/static/dashboard/{file.relative_to(folder).as_posix()}")
+            answer = service.client.get(f"{place}/{file.relative_to(folder).as_posix()}")
             assert answer.status_code == 200, file
+            assert "immutable" in answer.headers["cache-control"]
             assert answer.headers["content-type"].startswith(types[file.suffix])
             assert answer.content == file.read_bytes()
             held = {"If-None-Match": answer.headers["etag"]}
             assert service.client.get(answer.request.url, headers=held).status_code == 304
 
     def test_plotly_comes_from_the_installed_package_and_may_be_kept_for_ever(self, service: Service) -> None:
-        answer = service.client.get("/static/plotly.min.js", follow_redirects=True)
+        answer = service.client.get(address_in_page(service.client, "plotly.min.js"))
         assert re.fullmatch(r"/static/plotly-[0-9.]+/plotly\.min\.js", answer.request.url.path)
         assert answer.headers["content-type"].startswith("text/javascript")
         assert "immutable" in answer.headers["cache-control"]
@@ -169,11 +173,11 @@ class TestDashboard:
     @pytest.mark.parametrize(
         "path",
         [
-            "/static/dashboard/../app.py",
-            "/static/dashboard/%2e%2e/app.py",
-            "/static/dashboard/..%2fapp.py",
-            "/static/dashboard//etc/passwd",
-            "/static/dashboard/__init__.py",
+            "/static/dashboard-0/../app.py",
+            "/static/dashboard-0/%2e%2e/app.py",
+            "/static/dashboard-0/..%2fapp.py",
+            "/static/dashboard-0//etc/passwd",
+            "/static/dashboard-0/__init__.py",
         ],
     )
     def test_no_other_file_is_served(self, service: Service, path: str) -> None:
@@ -182,8 +186,52 @@ class TestDashboard:
         problem_of(service.client.send(request), 404)
 
     def test_of_plotlys_folder_only_its_javascript_is_served(self, service: Service) -> None:
-        address = service.client.get("/static/plotly.min.js", follow_redirects=True).request.url
-        problem_of(service.client.get(address.join("widgetbundle.js")), 404)
+        address = address_in_page(service.client, "plotly.min.js")
+        problem_of(service.client.get(address.replace("plotly.min.js", "widgetbundle.js")), 404)
+
+    def test_text_is_sent_compressed_to_who_takes_that_and_as_it_is_to_others(self, service: Service) -> None:
+        address = address_in_page(service.client, "plotly.min.js")
+        plain = service.client.get(address, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        with service.client.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as answer:
+            sent = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == "gzip"
+        assert len(sent) < 0.4 * len(plain.content)
+        assert gzip.decompress(sent) == plain.content
+        for one in (plain, answer):
+            assert one.headers["vary"] == "Accept-Encoding"
+            assert one.headers["content-length"] == str(len(sent if one is answer else plain.content))
+            held = {"If-None-Match": one.headers["etag"], "Accept-Encoding": "gzip"}
+            assert service.client.get(address, headers=held).status_code == 304
+        assert answer.headers["etag"] != plain.headers["etag"]
+
+    def test_another_version_of_a_file_is_not_kept(self, service: Service) -> None:
+        # As while one server after another is brought up to date: the page came from one of another version
+        current = address_in_page(service.client, "/main.js")
+        other = re.sub(r"dashboard-[0-9a-f]+", "dashboard-0123456789abcdef", current)
+        assert other != current
+        answer = service.client.get(other)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-cache"
+
+    def test_the_version_in_addresses_changes_with_any_file(
+        self, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = Path(shutil.copytree(dashboard.FOLDER, tmp_path / "dashboard"))
+        monkeypatch.setattr(dashboard, "FOLDER", folder)
+        before = address_in_page(service.client, "/main.js")
+        (folder / "main.js").touch()
+        assert address_in_page(service.client, "/main.js") == before
+        with (folder / "css" / "base.css").open("a") as style:
+            style.write("/* another */")
+        assert address_in_page(service.client, "/main.js") != before
+
+    def test_the_page_names_every_module_so_that_none_waits_for_another(self, service: Service) -> None:
+        text = service.client.get("/jobs/j-anything").text
+        named = set(re.findall(r'rel="modulepreload" href="/static/dashboard-[0-9a-f]{16}/(\w+\.js)"', text))
+        assert named == {path.name for path in dashboard.FOLDER.glob("*.js")}
+        assert 'rel="preload" as="script" id="plotly"' in text
+        assert 'rel="prefetch" as="script" id="plotly"' in service.client.get("/").text
 
 
 class TestSettings:
