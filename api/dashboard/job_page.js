@@ -165,6 +165,7 @@ class JobPage {
   #build() {
     show(
       this.root,
+      h("a", { class: "skip", href: "#rows-title" }, "Skip to the trials"),
       this.header.element,
       h(
         "div",

@@ -26,7 +26,7 @@ export class TrialsPanel {
       h(
         "div",
         { class: "section-head" },
-        h("h2", { id: "rows-title" }, "Trials"),
+        h("h2", { id: "rows-title", tabindex: "-1" }, "Trials"),
         this.tabs.element,
         h("button", { type: "button", class: "quiet rows-save", click: save }, "Save CSV"),
       ),

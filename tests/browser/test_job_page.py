@@ -309,6 +309,20 @@ def test_everything_can_be_reached_with_the_keyboard(
     expect(window.row(front[1]).get_by_role("button")).to_be_focused()
 
 
+def test_a_link_skips_to_the_trials_and_keeps_the_view(window: JobWindow) -> None:
+    window.open("?rows=all")
+    skip = window.page.get_by_role("link", name="Skip to the trials")
+    assert (skip.bounding_box() or {})["y"] < 0
+    skip.focus()
+    assert (skip.bounding_box() or {})["y"] >= 0
+    window.page.keyboard.press("Enter")
+    expect(window.page.get_by_role("heading", name="Trials")).to_be_focused()
+    window.page.keyboard.press("Tab")
+    assert window.page.evaluate("document.activeElement.closest('.rows') !== null")
+    window.page.reload()
+    expect(window.page.get_by_role("button", name=re.compile("^All"))).to_have_attribute("aria-pressed", "true")
+
+
 def test_a_name_full_of_markup_is_only_text(page: Page, service: Service) -> None:
     job = RecordedJob(service.store, name=HOSTILE)
     job.complete(0.5)
