@@ -82,8 +82,8 @@ class Bundles:
                 error = future.exception()
                 if error is not None:
                     raise BundleFailed(f"The bundle of trial {trial.number} could not be made: {error}") from error
-            if file.exists():
-                os.utime(file)
+            with suppress(FileNotFoundError):  # there, unless another server on this folder has just removed it
+                os.utime(file)  # so that it is the last to be removed
                 return file
             if key not in self._made:
                 self._begin(key, file, job.id, trial.number)
