@@ -101,6 +101,8 @@ def demo(
             agrees = run(client, Plan(space, trials, steps), data)
         if not exit_:
             print(f"\nServing {server.url}/ until Ctrl-C.", flush=True)
+            bundle = f"nas jobs bundle latest --url {server.url} --out knee.zip"
+            print(f"Take the knee along, with programs to deploy, by the page or `{bundle}`.", flush=True)
             serve_on(server)
     if not agrees:
         raise typer.Exit(1)
