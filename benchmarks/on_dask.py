@@ -19,6 +19,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
+import dask
 from distributed import LocalCluster
 
 from nas.jobs.compute import Compute, ThisMachine
@@ -84,8 +85,9 @@ def compare(rounds: int, evaluations: int, trained: Assignment) -> None:
 
 @contextmanager
 def dask_cluster(workers: int) -> Iterator[DaskCluster]:
-    """Start a cluster here, and connect to it as `nas worker --dask` does."""
+    """Start a cluster here, set up as in `docker-compose.yml`, and connect to it as `nas worker --dask` does."""
     with (
+        dask.config.set({"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}),
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
         DaskCluster(cluster.scheduler_address) as connected,
     ):

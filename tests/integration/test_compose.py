@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed
 import pytest
 import yaml
 from api_examples import job_document
@@ -134,8 +136,10 @@ def test_every_variable_of_the_compose_file_is_a_setting() -> None:
 
 
 def test_what_code_runs_on_is_told_no_secret_and_shares_the_cache_alone() -> None:
-    assert SERVICES["dask-worker"]["environment"] == {"XDG_CACHE_HOME": "/cache"}
-    assert "environment" not in SERVICES["dask-scheduler"]
+    assert SERVICES["dask-worker"]["environment"] == {
+        **SERVICES["dask-scheduler"]["environment"],
+        "XDG_CACHE_HOME": "/cache",
+    }
     for name in ("dask-worker", "worker-on-dask"):
         assert SERVICES[name]["volumes"] == ["cache:/cache"]
     dask = {name for name, service in SERVICES.items() if "dask" in service.get("profiles", [])}
@@ -213,3 +217,9 @@ def test_the_image_holds_what_it_copies_and_runs_as_nobody_special() -> None:
     assert users == ["pocketformer"]
     last_run = max(i for i, (instruction, _) in enumerate(instructions) if instruction == "RUN")
     assert instructions.index(["USER", "pocketformer"]) > last_run
+
+
+def test_dask_knows_the_settings_that_it_is_given() -> None:
+    known = dask.config.collect([str(Path(distributed.__file__).parent)], env={})
+    for name in SERVICES["dask-scheduler"]["environment"]:  # it ignores others
+        dask.config.get(name.removeprefix("DASK_").replace("__", ".").lower(), config=known)
