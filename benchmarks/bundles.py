@@ -25,6 +25,8 @@ from typing import Any
 
 from nas.attention_types import ATTENTION_TYPES
 from nas.export.bundle_report import read_report
+from nas.space import SearchSpace
+from nas.store.store import Store
 
 CHOICES: dict[str, dict[str, list[int]]] = {
     "softmax": {"heads": [4]},
@@ -130,11 +132,14 @@ def outcome_of(member: Member, folder: Path, python: str, latency: bool) -> Outc
     place.mkdir()
     database = f"sqlite:///{place}/nas.db"
     devices = []
-    (place / "space.yaml").write_text(json.dumps(member.space()))
     if latency:
+        store = Store.open(database)
+        store.migrate()
+        store.add_search_space(SearchSpace.from_document(member.space()).to_document())
+        store.close()
         dataset, _, input_length, output_length = TASKS[member.family]
         lengths = ["--input-length", input_length, "--output-length", output_length]
-        _nas("device", "profile", "here", "--space", place / "space.yaml", "--dataset", dataset, *lengths,
+        _nas("device", "profile", "here", "--space", member.name, "--dataset", dataset, *lengths,
              "--whole-models", 12, "--database", database)  # fmt: skip
         devices = ["here"]
     (place / "job.yaml").write_text(json.dumps(member.job(devices)))

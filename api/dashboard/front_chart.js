@@ -21,6 +21,7 @@ export class FrontChart {
   #plotly = null;
   #zoomed = { view: "", ranges: {} }; // the ranges that the person chose, kept until other axes are shown
   #latest = null;
+  #colours = null;
   #listening = false;
   #onPoint = false; // whether the pointer is on a point that the chart's program has drawn
 
@@ -52,7 +53,8 @@ export class FrontChart {
     const axes = JSON.stringify([view.x.name, view.y.name, view.log]);
     if (this.#zoomed.view !== axes) this.#zoomed = { view: axes, ranges: {} };
     const [few] = divided(view.points);
-    const { data, layout } = figureOf({ ...view, few }, coloursOf(this.element), this.#zoomed.ranges);
+    this.#colours = coloursOf(this.element);
+    const { data, layout } = figureOf({ ...view, few }, this.#colours, this.#zoomed.ranges);
     await this.#plotly.react(this.element, data, layout, CONFIG);
     if (!this.#listening) this.#listen();
   }
@@ -95,7 +97,7 @@ export class FrontChart {
 
   #drawMany() {
     const [, many] = divided(this.#latest.points);
-    this.#many.draw(many, this.frame(), coloursOf(this.element));
+    this.#many.draw(many, this.frame(), this.#colours);
   }
 
   // The chart's program knows nothing of the points on the canvas, and answers where it has one of its own

@@ -69,37 +69,52 @@ export class ManyPoints {
 // Pixel by pixel: to ask the canvas for a hundred thousand squares takes twenty times as long
 function paint(context, points, frame, colours, scale) {
   const plot = [frame.x.offset, frame.y.offset, frame.x.length, frame.y.length].map((at) => Math.round(at * scale));
-  const [left, top, width, height] = plot;
-  const image = context.createImageData(Math.max(1, width), Math.max(1, height));
+  const [left, top, width, height] = [plot[0], plot[1], Math.max(1, plot[2]), Math.max(1, plot[3])];
+  const image = context.createImageData(width, height);
+  const covered = new Uint8ClampedArray(width * height); // how many points of a group lie on each pixel
   const total = Object.values(points).reduce((sum, group) => sum + group.numbers.length, 0);
   const placed = { numbers: [], x: new Float32Array(total), y: new Float32Array(total) };
+  const [placeX, placeY] = [placerOf(frame.x), placerOf(frame.y)];
   for (const [name, { size, opacity, colour }] of Object.entries(LOOKS)) {
     const { numbers, x, y } = points[name];
-    const ink = [...rgbOf(context, colours[colour ?? "dim"]), opacity * Math.min(1, (CROWD / total) ** 0.4)];
+    if (!numbers.length) continue;
     const side = Math.max(1, Math.round(size * scale));
+    covered.fill(0);
     for (let i = 0; i < numbers.length; i += 1) {
       const at = placed.numbers.push(numbers[i]) - 1;
-      placed.x[at] = frame.x.place(x[i]);
-      placed.y[at] = frame.y.place(y[i]);
-      const [column, row] = [placed.x[at] * scale - left - side / 2, placed.y[at] * scale - top - side / 2];
-      blot(image, Math.round(column), Math.round(row), side, ink);
+      placed.x[at] = placeX(x[i]);
+      placed.y[at] = placeY(y[i]);
+      const column = Math.round(placed.x[at] * scale - left - side / 2);
+      const row = Math.round(placed.y[at] * scale - top - side / 2);
+      const [right, bottom] = [Math.min(width, column + side), Math.min(height, row + side)];
+      for (let down = Math.max(0, row); down < bottom; down += 1) {
+        for (let across = Math.max(0, column); across < right; across += 1) covered[down * width + across] += 1;
+      }
     }
+    blend(image.data, covered, rgbOf(context, colours[colour ?? "dim"]), opacity * Math.min(1, (CROWD / total) ** 0.4));
   }
   context.putImageData(image, left, top);
   return placed;
 }
 
-function blot({ data, width, height }, left, top, side, [red, green, blue, opacity]) {
-  for (let row = Math.max(0, top); row < Math.min(height, top + side); row += 1) {
-    for (let column = Math.max(0, left); column < Math.min(width, left + side); column += 1) {
-      const at = 4 * (row * width + column);
-      const below = (data[at + 3] / 255) * (1 - opacity);
-      const above = opacity + below;
-      data[at] = (red * opacity + data[at] * below) / above;
-      data[at + 1] = (green * opacity + data[at + 1] * below) / above;
-      data[at + 2] = (blue * opacity + data[at + 2] * below) / above;
-      data[at + 3] = 255 * above;
-    }
+// What `axis.place` returns, without asking the chart for every point
+function placerOf({ range: [low, high], log, place }) {
+  const from = log ? place(10 ** low) : place(low);
+  const slope = ((log ? place(10 ** high) : place(high)) - from) / (high - low);
+  return log ? (value) => from + (Math.log10(value) - low) * slope : (value) => from + (value - low) * slope;
+}
+
+// One colour over what is there, the denser the more points there are
+function blend(data, covered, [red, green, blue], opacity) {
+  const densities = Float32Array.from({ length: 256 }, (_, points) => 1 - (1 - opacity) ** points);
+  for (let pixel = 0, at = 0; pixel < covered.length; pixel += 1, at += 4) {
+    if (!covered[pixel]) continue;
+    const above = densities[covered[pixel]];
+    const below = (data[at + 3] / 255) * (1 - above);
+    data[at] = (red * above + data[at] * below) / (above + below);
+    data[at + 1] = (green * above + data[at + 1] * below) / (above + below);
+    data[at + 2] = (blue * above + data[at + 2] * below) / (above + below);
+    data[at + 3] = 255 * (above + below);
   }
 }
 
