@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, CDPSession, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import TimeoutError as NotInTime
 from service import answering, free_port
 from service_jobs import RecordingWorker, abandon, large_job, large_study
 from service_load import Pinned, Server
@@ -153,7 +154,7 @@ def measure_other(
             page.goto(f"/dashboard/studies/{study}", wait_until="commit")
             try:
                 drawn = page.wait_for_function(ANY_PLOT_IS_DRAWN).json_value()
-            except TimeoutError:
+            except NotInTime:
                 yield (f"a plot drawn, {visit}", f"not within {PATIENCE_MS / 1000:.0f} s")
                 break
             yield (f"a plot drawn, {visit}", f"{drawn / 1000:.2f} s; {received() / 1e6:.2f} MB received")

@@ -73,11 +73,9 @@ def _state_within(_second: int) -> _State:
 
 
 def _state() -> _State:
-    states = []
-    for place in ("", "css/"):
-        with os.scandir(FOLDER / place) as entries:
-            states += [(place + entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    return tuple(sorted((name, state.st_mtime_ns, state.st_size) for name, state in states))
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(FOLDER) for name in names)
+    states = ((os.path.relpath(path, FOLDER), os.stat(path)) for path in paths)
+    return tuple(sorted((Path(name).as_posix(), state.st_mtime_ns, state.st_size) for name, state in states))
 
 
 @lru_cache(maxsize=4)
