@@ -89,6 +89,7 @@ def test_beyond_the_deadline_the_chart_is_shaded_and_the_thumb_stands_on_its_edg
     window.open(f"?deadline={limit}")
     window.wait_until_drawn("front", {p["trial"] for p in picks})
     page = window.page
+    expect(word(page, "pick")).to_contain_text("Trial")  # which the server tells apart from the front
     edge = page.evaluate(
         """(limit) => {
             const chart = document.querySelector(".chart"), axis = chart._fullLayout.xaxis;

@@ -447,6 +447,8 @@ def test_after_a_restart_of_the_server_nothing_is_missing(page: Page, tmp_path: 
         main = page.get_by_role("main")
         expect(main).to_contain_text("1 / 20")
         expect(main.get_by_role("status").filter(has_text="live")).to_be_visible()
+        expect(main.get_by_role("button", name="All trials (1)", exact=True)).to_be_visible()
+        page.wait_for_load_state("networkidle")  # else it says, too, what it could not ask for any more
         port = urlsplit(before.url).port or 0
     expect(page.get_by_role("alert")).to_contain_text("The connection to the server is lost.")
     job.complete(0.3)
