@@ -65,7 +65,7 @@ def page(browser: Browser, service: Service, watch: Watch) -> Iterator[Page]:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
-        page.on("console", lambda m: watch.errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", watch.hear)
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
         page.on("request", lambda request: watch.hosts.add(urlsplit(request.url).hostname or ""))
         yield page

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.sync_api import ConsoleMessage
 
 from api.server import Server
 from api.settings import Settings
 from nas.store.store import Store
+
+_ended: set[str] = set()
+"""Addresses of servers that are no more: windows may outlive them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Watch:
     expected: list[str] = field(default_factory=list)
     """Texts of errors that the test brings about itself."""
 
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note an error or a warning; not that a server which its test has ended gives no answer any more."""
+        is_gone = any(message.location["url"].startswith(f"{url}/") for url in _ended)
+        if message.type in ("error", "warning") and not (is_gone and "net::ERR_" in message.text):
+            self.errors.append(message.text)
+
     def unexpected(self) -> list[str]:
         return [error for error in self.errors if not any(text in error for text in self.expected)]
 
@@ -48,11 +58,13 @@ def serving(directory: Path, port: int = 0, **settings: Any) -> Iterator[Service
     while not server.started and thread.is_alive():
         pause.wait(0.02)
     assert server.started
+    _ended.discard(server.url)
     store = Store.open(database)
     try:
         with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
             yield Service(server.url, store, client)
     finally:  # a fixture that failed would leave a thread that nothing ends
+        _ended.add(server.url)
         store.close()
         server.should_exit = True
         thread.join()

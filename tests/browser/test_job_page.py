@@ -437,8 +437,7 @@ def test_a_job_that_waits_says_what_it_waits_for(page: Page, service: Service) -
     expect(page.get_by_role("main")).to_contain_text("The job waits for a worker.")
 
 
-def test_after_a_restart_of_the_server_nothing_is_missing(page: Page, tmp_path: Path, watch: Watch) -> None:
-    watch.expected.append("net::ERR_")
+def test_after_a_restart_of_the_server_nothing_is_missing(page: Page, tmp_path: Path) -> None:
     with serving(tmp_path) as before:
         add_device(before.store)
         job = RecordedJob(before.store, name="interrupted")
