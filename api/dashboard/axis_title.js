@@ -4,9 +4,14 @@ import { escaped } from "./front_limits.js";
 
 const NARROW = "(max-width: 480px)";
 
-/** The title of the axis below a chart: in two lines on a phone, where one is often wider than the chart. */
+/** The title of an axis in lines of plain text: below a chart two on a phone, where one is often wider than the chart. */
+export function linesOf(metric, side) {
+  return side === "below" && matchMedia(NARROW).matches ? parts(metric) : [parts(metric).join("  ")];
+}
+
+/** The title of the axis below a chart, as the chart's program reads it. */
 export function titleBelow(metric) {
-  return parts(metric).join(matchMedia(NARROW).matches ? "<br>" : "  ");
+  return linesOf(metric, "below").map(escaped).join("<br>");
 }
 
 /** The title of the other axis as an annotation above it: quicker to read than text on its side, and without width. */
@@ -21,7 +26,7 @@ export function titleAbove(metric, colours) {
     xshift: -6,
     yshift: 12,
     showarrow: false,
-    text: parts(metric).join("  "),
+    text: linesOf(metric, "above").map(escaped).join("<br>"),
     font: { size: 12.5, color: colours.ink },
   };
 }
@@ -30,5 +35,5 @@ function parts(metric) {
   const unit = metric.unit ? `, ${metric.unit}` : "";
   const label = metric.quality ? "proxy, " : "";
   const better = metric.direction === "minimize" ? "lower" : "higher";
-  return [`${metric.label}${unit}`, `(${label}${better} is better)`].map(escaped);
+  return [`${metric.label}${unit}`, `(${label}${better} is better)`];
 }

@@ -1,7 +1,8 @@
 // The live front as a chart, and what the pointer does on it.
 
-import { h } from "./dom.js";
+import { h, show } from "./dom.js";
 import { figureOf } from "./front_figure.js";
+import { sketchOf } from "./front_sketch.js";
 import { divided, ManyPoints } from "./many_points.js";
 import { loadPlotly } from "./plotly.js";
 
@@ -18,7 +19,11 @@ export const CONFIG = {
 export class FrontChart {
   element = h("div", { class: "chart", role: "img" });
   #many = new ManyPoints();
+  /** Where many points are drawn: belongs under the element. */
+  canvas = this.#many.element;
   #plotly = null;
+  #hasFailed = false;
+  #sketched = null; // the frame of the sketch
   #zoomed = { view: "", ranges: {} }; // the ranges that the person chose, kept until other axes are shown
   #latest = null;
   #colours = null;
@@ -43,13 +48,18 @@ export class FrontChart {
   /**
    * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
    * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or
-   * `resetZoom` is called.
+   * `resetZoom` is called. Until the chart's program is there it is a sketch; rejects where there is none to be had.
    */
   async draw(view) {
     this.#latest = view;
-    this.#plotly ??= await loadPlotly();
-    if (view !== this.#latest) return; // a newer view came while plotly was loading
     this.element.setAttribute("aria-label", spoken(view));
+    if (!this.#plotly) {
+      this.#sketch(view);
+      if (this.#hasFailed) return;
+      await painted(); // to load the program keeps the browser busy
+      await this.#load();
+      if (view !== this.#latest) return; // a newer view came meanwhile
+    }
     const axes = JSON.stringify([view.x.name, view.y.name, view.log]);
     if (this.#zoomed.view !== axes) this.#zoomed = { view: axes, ranges: {} };
     const [few] = divided(view.points);
@@ -59,13 +69,31 @@ export class FrontChart {
     if (!this.#listening) this.#listen();
   }
 
+  async #load() {
+    try {
+      this.#plotly ??= await loadPlotly();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+  }
+
+  #sketch(view) {
+    const { width, height } = this.element.getBoundingClientRect();
+    const [few, many] = divided(view.points);
+    const { picture, frame } = sketchOf({ ...view, few }, width, height);
+    show(this.element, picture);
+    this.#sketched = frame;
+    this.#many.draw(many, frame, coloursOf(this.element));
+  }
+
   /**
    * Where things are within the element: of x and of y {offset, length, range, log, place(value)} in pixels, the range
    * as the axis scales it; null before the first drawing.
    */
   frame() {
     const layout = this.element._fullLayout;
-    if (!layout?.xaxis?._length) return null;
+    if (!layout?.xaxis?._length) return this.#sketched;
     const of = (axis) => ({
       offset: axis._offset,
       length: axis._length,
@@ -81,8 +109,9 @@ export class FrontChart {
     if (this.#latest) this.draw(this.#latest);
   }
 
-  /** Saves what is seen; `deadline` is {metric, limit, name, pick} to be drawn in it, or null. */
-  savePicture(name, format, deadline) {
+  /** Saves what is seen; `deadline` is {metric, limit, name, pick} to be drawn in it, or null. Rejects as `draw` does. */
+  async savePicture(name, format, deadline) {
+    await this.#load();
     const { width, height } = this.element.getBoundingClientRect();
     const colours = coloursOf(this.element);
     const [few] = divided(this.#latest.points);
@@ -126,7 +155,7 @@ export class FrontChart {
 
   #listen() {
     this.#listening = true;
-    this.element.before(this.#many.element);
+    this.element.querySelector(".front-sketch")?.remove();
     this.#listenToMany();
     this.element.on("plotly_afterplot", () => {
       this.#drawMany();
@@ -177,6 +206,10 @@ export function coloursOf(element) {
     surface: colour("surface"),
     font: style.fontFamily,
   };
+}
+
+function painted() {
+  return new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 }
 
 function spoken({ x, y, points }) {

@@ -94,8 +94,8 @@ function frontBeside(beside, x, y, ofTrials, colours) {
   ];
 }
 
-// From member to member, and from its two ends on towards the worse
-function steps(front, x, y) {
+/** The corners of a front {x, y}: from member to member, and from its two ends on towards the worse. */
+export function steps(front, x, y) {
   const members = front.x.map((value, i) => [value, front.y[i]]).sort((a, b) => a[0] - b[0]);
   if (!members.length) return { x: [], y: [] };
   const worse = (metric, value) =>
@@ -121,13 +121,17 @@ function interval(values, bounds, colours) {
   };
 }
 
-function layout({ x, y, points, log, constraints, deadline, drag }, colours, zoomed) {
-  const groups = Object.values(points);
+/** The range of each axis in which all points of a view are, as the axis scales it. */
+export function rangesOf({ x, y, points, log, constraints }) {
   const limits = (metric) => constraints.filter((c) => c.metric === metric.name);
-  const ranges = {
-    x: rangeOf(groups, "x", log.includes("x"), limits(x)),
-    y: rangeOf(groups, "y", log.includes("y"), limits(y)),
-  };
+  const of = (name, metric) => rangeOf(Object.values(points), name, log.includes(name), limits(metric));
+  return { x: of("x", x), y: of("y", y) };
+}
+
+function layout(view, colours, zoomed) {
+  const { x, y, points, log, constraints, deadline, drag } = view;
+  const groups = Object.values(points);
+  const ranges = rangesOf(view);
   const axis = (metric, name) => ({
     type: log.includes(name) ? "log" : "linear",
     range: zoomed[name] ?? ranges[name],

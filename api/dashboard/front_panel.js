@@ -10,9 +10,9 @@ import { FrontChart } from "./front_chart.js";
 import { HoverCard } from "./hover_card.js";
 import { whyEmpty } from "./job_parts.js";
 import { deviceOf, intervalOf } from "./metrics.js";
+import { notice } from "./notices.js";
 
 export class FrontPanel {
-  #chartFailed = false;
   #hovered = null;
   #view = null;
 
@@ -35,7 +35,7 @@ export class FrontPanel {
     });
     this.card = new HoverCard();
     this.controls = new ChartControls(changed, this.chart, (format) =>
-      this.chart.savePicture(`front-${id}`, format, this.deadline.inPicture()),
+      this.chart.savePicture(`front-${id}`, format, this.deadline.inPicture()).catch(tellFailure),
     );
     this.note = h("p", { class: "front-note", role: "status" });
     this.key = h("ul", { class: "chart-key" });
@@ -46,7 +46,15 @@ export class FrontPanel {
       h("div", { class: "section-head" }, h("h2", { id: "front-title" }, "Front"), this.controls.element),
       this.note,
       this.deadline.element,
-      h("div", { class: "chart-place" }, this.chart.element, this.deadline.marks, this.chartNote, this.card.element),
+      h(
+        "div",
+        { class: "chart-place" },
+        this.chart.canvas,
+        this.chart.element,
+        this.deadline.marks,
+        this.chartNote,
+        this.card.element,
+      ),
       h("div", { class: "chart-foot" }, this.key, this.controls.buttons),
     );
   }
@@ -84,7 +92,6 @@ export class FrontPanel {
       hasLimits: job.constraints.some((c) => c.metric === x.name || c.metric === y.name),
       hasInterval: [x, y].some(({ name }) => intervalOf(name)),
     });
-    if (this.#chartFailed) return;
     this.chart
       .draw({
         x,
@@ -99,11 +106,7 @@ export class FrontPanel {
         // Of more than two objectives the front is no line in a plane
         joined: !front.isJobs || job.objectives.length === 2,
       })
-      .catch((error) => {
-        this.#chartFailed = true;
-        this.chartNote.hidden = false;
-        this.chartNote.textContent = error.message;
-      });
+      .catch(tellFailure);
   }
 
   // The front on another device, in place of that on the device of the one axis that is a latency
@@ -162,4 +165,8 @@ export class FrontPanel {
     const known = trial(number);
     if (known && this.#hovered === number) this.card.show(known, job.objectives, number === front.knee, box);
   }
+}
+
+function tellFailure(error) {
+  notice("chart", error.message);
 }

@@ -1,7 +1,7 @@
 // Choices and figures of all trials side by side: an axis each, a line a trial. A range that is drawn on an axis singles
 // out the trials within it, here, in the chart and in the table.
 
-import { h, show } from "./dom.js";
+import { h, setText, show } from "./dom.js";
 import { describeChoice } from "./metrics.js";
 import { drawLines } from "./parallel_lines.js";
 import { ParallelAxis } from "./parallel_axis.js";
@@ -58,7 +58,7 @@ export class ParallelAxes {
         range: view.ranges[name] ?? null,
       });
     }
-    this.#drawSoon();
+    this.#drawLines();
   }
 
   #axisOf(name) {
@@ -68,10 +68,13 @@ export class ParallelAxes {
   #drawSoon() {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
-      if (!this.#view || !this.#axes.size) return;
-      const drawn = drawLines(this.#canvas, [...this.#axes.values()], this.#view);
-      this.#note.textContent = drawn.of > drawn.lines ? `${exact(drawn.lines)} of ${exact(drawn.of)} lines are drawn.` : "";
+      if (this.#view && this.#axes.size) this.#drawLines();
     });
+  }
+
+  #drawLines() {
+    const drawn = drawLines(this.#canvas, [...this.#axes.values()], this.#view);
+    setText(this.#note, drawn.of > drawn.lines ? `${exact(drawn.lines)} of ${exact(drawn.of)} lines are drawn.` : "");
   }
 }
 

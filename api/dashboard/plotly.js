@@ -11,7 +11,7 @@ export function loadPlotly() {
     element.addEventListener("error", () => {
       script = null;
       element.remove();
-      reject(new Error("The chart's program could not be loaded. The table below shows the same trials."));
+      reject(new Error("The chart’s program could not be loaded. The table shows the same numbers; to try again, reload the page."));
     });
     document.head.append(element);
   });
