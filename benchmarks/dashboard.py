@@ -75,8 +75,7 @@ WATCH_BRUSH = """() => {
     window.brushes = [];
     document.addEventListener("pointermove", (event) => {
         if (!event.buttons) return;
-        const begun = performance.now();
-        requestAnimationFrame(() => setTimeout(() => window.brushes.push(performance.now() - begun), 0));
+        requestAnimationFrame(() => setTimeout(() => window.brushes.push(performance.now() - event.timeStamp), 0));
     }, {capture: true});
 }"""
 

@@ -1,7 +1,7 @@
 // The live front as a chart, and what the pointer does on it.
 
 import { h, show } from "./dom.js";
-import { figureOf } from "./front_figure.js";
+import { FAINT, figureOf, FRONT_UID } from "./front_figure.js";
 import { sketchOf } from "./front_sketch.js";
 import { divided, ManyPoints } from "./many_points.js";
 import { loadPlotly } from "./plotly.js";
@@ -26,6 +26,7 @@ export class FrontChart {
   #sketched = null; // the frame of the sketch
   #zoomed = { view: "", ranges: {} }; // the ranges that the person chose, kept until other axes are shown
   #latest = null;
+  #drawn = null; // what plotly drew last, where that can be compared
   #colours = null;
   #listening = false;
   #onPoint = false; // whether the pointer is on a point that the chart's program has drawn
@@ -47,26 +48,40 @@ export class FrontChart {
 
   /**
    * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
-   * joined, log, constraints, drag ("zoom", "select" or "lasso")}. Zoom and pan stay until the axes change or
-   * `resetZoom` is called. Until the chart's program is there it is a sketch; rejects where there is none to be had.
+   * joined, log, constraints, drag ("zoom", "select" or "lasso"), isEarly (the front is on its way)}. Zoom and pan stay
+   * until the axes change or `resetZoom` is called. Until the chart's program is there it is a sketch; rejects where
+   * there is none to be had.
    */
   async draw(view) {
     this.#latest = view;
     this.element.setAttribute("aria-label", spoken(view));
     if (!this.#plotly) {
       this.#sketch(view);
-      if (this.#hasFailed) return;
+      if (this.#hasFailed || view.isEarly) return;
       await painted(); // to load the program keeps the browser busy
       await this.#load();
       if (view !== this.#latest) return; // a newer view came meanwhile
     }
     const axes = JSON.stringify([view.x.name, view.y.name, view.log]);
     if (this.#zoomed.view !== axes) this.#zoomed = { view: axes, ranges: {} };
-    const [few] = divided(view.points);
+    const [few, many] = divided(view.points);
     this.#colours = coloursOf(this.element);
     const { data, layout } = figureOf({ ...view, few }, this.#colours, this.#zoomed.ranges);
+    // Of many points plotly has none: a step of a brush then changes nothing of what it draws but who is faint
+    const key = many && withoutFaintness(data, layout);
+    if (key !== null && key === this.#drawn && this.#fade()) return this.#drawMany();
+    this.#drawn = key;
     await this.#plotly.react(this.element, data, layout, CONFIG);
     if (!this.#listening) this.#listen();
+  }
+
+  // Returns whether it found the points as plotly has drawn them
+  #fade() {
+    const { faint } = this.#latest.points.front;
+    const points = this.element.querySelectorAll(`.trace${FRONT_UID} .points > path`);
+    if (points.length !== faint.length) return false;
+    points.forEach((point, i) => (point.style.opacity = faint[i] ? FAINT : 1));
+    return true;
   }
 
   async #load() {
@@ -158,6 +173,7 @@ export class FrontChart {
     this.element.querySelector(".front-sketch")?.remove();
     this.#listenToMany();
     this.element.on("plotly_afterplot", () => {
+      this.#fade();
       this.#drawMany();
       this.laidOut();
     });
@@ -176,6 +192,7 @@ export class FrontChart {
     });
     // Not left to plotly's uirevision: that lets a zoom go as soon as the range of the whole changes
     this.element.on("plotly_relayout", (change) => {
+      this.#drawn = null;
       for (const name of ["x", "y"]) {
         const [low, high] = [change[`${name}axis.range[0]`], change[`${name}axis.range[1]`]];
         if (low !== undefined && high !== undefined) this.#zoomed.ranges[name] = [low, high];
@@ -206,6 +223,13 @@ export function coloursOf(element) {
     surface: colour("surface"),
     font: style.fontFamily,
   };
+}
+
+function withoutFaintness(data, layout) {
+  return JSON.stringify([
+    data.map((trace) => (trace.uid === FRONT_UID ? { ...trace, marker: { ...trace.marker, opacity: 1 } } : trace)),
+    layout,
+  ]);
 }
 
 function painted() {

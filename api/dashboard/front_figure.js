@@ -4,6 +4,10 @@
 import { titleAbove, titleBelow } from "./axis_title.js";
 import { limitOnAxes } from "./front_limits.js";
 
+/** How faint a member of the front is that is not singled out. */
+export const FAINT = 0.3;
+/** Plotly's name of the front's points, in the page too. */
+export const FRONT_UID = "members";
 const PADDING = 0.07;
 const LIMIT_REACH = 0.35; // a limit this near to the points, in ranges of theirs, is drawn even where none passes it
 
@@ -57,11 +61,12 @@ function traces({ x, y, few, knee, selected, joined, deadline, at }, colours) {
     }),
     ofTrials(front, {
       name: "front",
+      uid: FRONT_UID,
       marker: {
         size: 9.5,
         color: colours.front,
         line: { width: 1.2, color: colours.surface },
-        opacity: front.faint.some(Boolean) ? front.faint.map((faint) => (faint ? 0.3 : 1)) : undefined,
+        opacity: front.faint.some(Boolean) ? front.faint.map((faint) => (faint ? FAINT : 1)) : undefined,
       },
       error_x: interval(front.x, front.bounds.x, colours),
       error_y: interval(front.y, front.bounds.y, colours),
@@ -175,18 +180,28 @@ function layout(view, colours, zoomed) {
   };
 }
 
-function rangeOf(groups, axis, isLog, limits) {
-  const scale = isLog ? Math.log10 : (value) => value;
+// Of a logarithm what is not above zero has no place
+function extentOf(columns, isPositive) {
   let [low, high] = [Infinity, -Infinity];
-  for (const group of groups) {
-    for (const value of group[axis]) {
-      const at = scale(value);
-      if (!Number.isFinite(at)) continue;
-      if (at < low) low = at;
-      if (at > high) high = at;
+  for (const values of columns) {
+    for (let i = 0; i < values.length; i += 1) {
+      const value = values[i];
+      if (isPositive && !(value > 0)) continue;
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
   }
-  if (low > high) return isLog ? [0, 1] : [0, 1.05];
+  return [low, high];
+}
+
+function rangeOf(groups, axis, isLog, limits) {
+  const scale = isLog ? Math.log10 : (value) => value;
+  const extent = extentOf(
+    groups.map((group) => group[axis]),
+    isLog,
+  );
+  let [low, high] = extent.map(scale);
+  if (extent[0] > extent[1]) return isLog ? [0, 1] : [0, 1.05];
   const span = high - low || Math.abs(high) * 0.2 || 1;
   for (const { limit } of limits) {
     const at = scale(limit);

@@ -3,7 +3,7 @@
 import { ChartControls } from "./chart_controls.js";
 import { ChartDeadline } from "./chart_deadline.js";
 import { drawKey } from "./chart_key.js";
-import { pointOf, pointsOf } from "./chart_points.js";
+import { ChartPoints, pointOf } from "./chart_points.js";
 import { h, show } from "./dom.js";
 import { count } from "./format.js";
 import { FrontChart } from "./front_chart.js";
@@ -13,6 +13,7 @@ import { deviceOf, intervalOf } from "./metrics.js";
 import { notice } from "./notices.js";
 
 export class FrontPanel {
+  #points = new ChartPoints();
   #hovered = null;
   #view = null;
 
@@ -72,12 +73,12 @@ export class FrontPanel {
   #drawChart({ job, x, y, front, view, selection }) {
     const { store } = this.model;
     const record = (number) => this.model.trial(number);
-    const points = pointsOf(store, {
+    const points = this.#points.of(store, {
       x,
       y,
       numbers: front.numbers,
       feasible: view.feasible,
-      chosen: selection?.test ?? null,
+      chosen: selection?.mask ?? null,
       record,
       beside: this.#beside(x, y, view.beside),
     });
@@ -105,6 +106,7 @@ export class FrontPanel {
         constraints: job.constraints,
         // Of more than two objectives the front is no line in a plane
         joined: !front.isJobs || job.objectives.length === 2,
+        isEarly: !this.model.hasFront,
       })
       .catch(tellFailure);
   }

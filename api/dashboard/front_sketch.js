@@ -92,7 +92,7 @@ function limitLines({ x, y, constraints }, frame) {
 
 function shapes({ x, y, few, at, knee, selected, joined }, frame) {
   const { front, beside } = few;
-  const centres = ({ x: xs, y: ys }) => xs.map((value, i) => [frame.x.place(value), frame.y.place(ys[i])]);
+  const centres = ({ x: xs, y: ys }) => Array.from(xs, (value, i) => [frame.x.place(value), frame.y.place(ys[i])]);
   const around = (number, draw) => centres(at(number)).map(([left, top]) => draw(left, top));
   const interval = (name) => {
     if (!front.bounds[name]) return [];

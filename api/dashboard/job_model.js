@@ -29,8 +29,10 @@ export class JobModel {
   #asked = new Set(); // names of the metrics that are there or on their way
   #refused = new Set();
   #features = false;
-  #hasFront = null;
-  #front = new Promise((resolve) => (this.#hasFront = resolve));
+  /** Whether the server has told the front, be it empty. */
+  hasFront = false;
+  #frontCame = null;
+  #front = new Promise((resolve) => (this.#frontCame = resolve));
   #open = null; // the lowest number of a trial whose predicted figures and choices are still to be asked for
 
   /** `changed()` is called after changes, at most every 150 ms; `connectionChanged(state)` at once. */
@@ -59,7 +61,8 @@ export class JobModel {
     this.job = await get(this.path);
     this.tell();
     const event = await front;
-    this.#hasFront();
+    this.hasFront = true;
+    this.#frontCame();
     // From here on nothing is missed: what happened since the front was told comes as an event
     if (!isFinal(this.job)) this.#follow(event);
     this.tell.now();

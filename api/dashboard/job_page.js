@@ -126,7 +126,6 @@ class JobPage {
 
     this.front.draw({ job, names, x, y, front, view, trial, selection });
     this.selection.draw({ selection, ranges, shape: this.#shape, store, objectives: job.objectives });
-    this.parallel.draw({ store, ranges, selection, members: this.members, objectives: job.objectives });
     this.trials.draw({ job, x, y, front, view, selection, members: this.members, inFront: (t) => this.#inFront(t) });
     this.fidelity.draw(job, this.model.fidelity);
     const searched = this.search.element.open ? this.model.searched() : { growth: null, importance: null };
@@ -141,6 +140,9 @@ class JobPage {
       device: [x, y].map(({ name }) => deviceOf(name)).find((name) => name && !job.devices.includes(name)),
     });
     if (shown !== null) this.model.records.ask(shown);
+    // It looks where things are, so what can move them comes before
+    const brushing = { ranges, selection, isBrushed: this.#brushing !== null };
+    this.parallel.draw({ store, members: this.members, objectives: job.objectives, ...brushing });
   }
 
   /** What is known of a trial as it stands in what is shown; undefined while it is asked for, null for none. */

@@ -36,11 +36,9 @@ export class ManyPoints {
     this.#points = points;
     const { clientWidth: width, clientHeight: height } = this.element;
     const scale = devicePixelRatio || 1;
-    this.element.width = Math.round(width * scale);
-    this.element.height = Math.round(height * scale);
+    const context = cleared(this.element, Math.round(width * scale), Math.round(height * scale));
     this.#placed = { numbers: [], x: new Float32Array(0), y: new Float32Array(0) };
-    if (!points || !frame) return;
-    this.#placed = paint(this.element.getContext("2d"), points, frame, colours, scale);
+    if (points && frame) this.#placed = paint(context, points, frame, colours, scale);
   }
 
   /** The same points as an image of the chart's plot alone, as an address; null where there are none. */
@@ -66,6 +64,15 @@ export class ManyPoints {
   }
 }
 
+/** Returns the context of a canvas of that size with nothing on it: to give it the size that it has takes time as well. */
+export function cleared(canvas, width, height) {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
 // Pixel by pixel: to ask the canvas for a hundred thousand squares takes twenty times as long
 function paint(context, points, frame, colours, scale) {
   const plot = [frame.x.offset, frame.y.offset, frame.x.length, frame.y.length].map((at) => Math.round(at * scale));
@@ -73,7 +80,8 @@ function paint(context, points, frame, colours, scale) {
   const image = context.createImageData(width, height);
   const covered = new Uint8ClampedArray(width * height); // how many points of a group lie on each pixel
   const total = Object.values(points).reduce((sum, group) => sum + group.numbers.length, 0);
-  const placed = { numbers: [], x: new Float32Array(total), y: new Float32Array(total) };
+  const placed = { numbers: new Int32Array(total), x: new Float32Array(total), y: new Float32Array(total) };
+  let at = 0;
   const [placeX, placeY] = [placerOf(frame.x), placerOf(frame.y)];
   for (const [name, { size, opacity, colour }] of Object.entries(LOOKS)) {
     const { numbers, x, y } = points[name];
@@ -81,7 +89,7 @@ function paint(context, points, frame, colours, scale) {
     const side = Math.max(1, Math.round(size * scale));
     covered.fill(0);
     for (let i = 0; i < numbers.length; i += 1) {
-      const at = placed.numbers.push(numbers[i]) - 1;
+      placed.numbers[at] = numbers[i];
       placed.x[at] = placeX(x[i]);
       placed.y[at] = placeY(y[i]);
       const column = Math.round(placed.x[at] * scale - left - side / 2);
@@ -90,6 +98,7 @@ function paint(context, points, frame, colours, scale) {
       for (let down = Math.max(0, row); down < bottom; down += 1) {
         for (let across = Math.max(0, column); across < right; across += 1) covered[down * width + across] += 1;
       }
+      at += 1;
     }
     blend(image.data, covered, rgbOf(context, colours[colour ?? "dim"]), opacity * Math.min(1, (CROWD / total) ** 0.4));
   }

@@ -3,7 +3,7 @@
 
 import { h, setText, show } from "./dom.js";
 import { describeChoice } from "./metrics.js";
-import { drawLines } from "./parallel_lines.js";
+import { ParallelLines } from "./parallel_lines.js";
 import { ParallelAxis } from "./parallel_axis.js";
 import { exact } from "./format.js";
 
@@ -12,7 +12,8 @@ const COSTS = ["parameters"];
 export class ParallelAxes {
   element = h("section", { class: "parallel", "aria-labelledby": "parallel-title" });
   #canvas = h("canvas", { class: "parallel-lines", "aria-hidden": "true" });
-  #row = h("div", { class: "parallel-axes" });
+  #lines = new ParallelLines(this.#canvas);
+  #row = h("div", { class: "parallel-axes", pointerenter: () => this.#prepare() });
   #note = h("p", { class: "parallel-note" });
   #axes = new Map();
   #view = null;
@@ -39,7 +40,7 @@ export class ParallelAxes {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#drawSoon());
   }
 
-  /** Draws {store, ranges, selection, members (a set of numbers), objectives}. */
+  /** Draws {store, ranges, selection, members (a set of numbers), objectives, isBrushed (a range is being drawn)}. */
   draw(view) {
     this.#view = view;
     if (!this.#seen) return;
@@ -72,8 +73,13 @@ export class ParallelAxes {
     });
   }
 
+  // Who comes near with the pointer may draw a range
+  #prepare() {
+    if (this.#view && this.#axes.size) this.#lines.prepare([...this.#axes.values()], this.#view);
+  }
+
   #drawLines() {
-    const drawn = drawLines(this.#canvas, [...this.#axes.values()], this.#view);
+    const drawn = this.#lines.draw([...this.#axes.values()], this.#view);
     setText(this.#note, drawn.of > drawn.lines ? `${exact(drawn.lines)} of ${exact(drawn.of)} lines are drawn.` : "");
   }
 }

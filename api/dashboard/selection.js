@@ -16,7 +16,7 @@ export function writeRanges(ranges) {
   return parts.join(";") || null;
 }
 
-/** Returns {test(row), count, total} of the trials within every range and the shape; null where nothing is asked. */
+/** Returns {mask (1 or 0 a row), test(row), count, total} of the trials within every range and the shape; null where nothing is asked. */
 export function selectionOf(store, ranges, shape) {
   const names = Object.keys(ranges);
   if (!names.length && !shape) return null;
@@ -32,7 +32,9 @@ export function selectionOf(store, ranges, shape) {
     const [xs, ys] = [store.column(shape.x) ?? [], store.column(shape.y) ?? []];
     for (let row = 0; row < mask.length; row += 1) if (mask[row] && !inside(xs[row], ys[row], shape)) mask[row] = 0;
   }
-  return { test: (row) => mask[row] === 1, count: mask.reduce((sum, bit) => sum + bit, 0), total: mask.length };
+  let count = 0;
+  for (let row = 0; row < mask.length; row += 1) count += mask[row];
+  return { mask, test: (row) => mask[row] === 1, count, total: mask.length };
 }
 
 // Whether a ray to the left of the point meets the outline an odd number of times

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount
 from starlette.types import Scope
@@ -24,6 +26,18 @@ router = APIRouter(include_in_schema=False)
 
 FOLDER = Path(__file__).parent.parent / "dashboard"
 _PLOTLY = "plotly.min.js"
+_START = "main.js"
+PAGES = {
+    "/": "jobs_page.js",
+    "/new": "new_job_page.js",
+    "/compare": "compare_page.js",
+    "/devices": "devices_page.js",
+    "/devices/{name}": "device_page.js",
+    "/jobs/{job_id}": "job_page.js",
+}
+"""What is shown under which path: the module that main.js imports there."""
+_DRAWS_AT_ONCE = {"job_page.js"}
+_IMPORT = re.compile(r'^(?:import|export|\}) .*?from "\./(\w+\.js)";$', re.MULTILINE)
 # No inline style: index.html says how plotly is kept from writing any. Exported images come from blob: and data:
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -43,19 +57,17 @@ def dashboard_files() -> list[Mount]:
     ]
 
 
-@router.get("/")
-@router.get("/new")
-@router.get("/compare")
-@router.get("/devices")
-@router.get("/devices/{name}")
-@router.get("/jobs/{job_id}")
-def page(request: Request) -> Response:
-    """Serve the one page."""
-    draws_at_once = request.url.path.startswith("/jobs/")
-    return HTMLResponse(
-        _page(_state(), "preload" if draws_at_once else "prefetch"),
-        headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"},
-    )
+def _page(module: str) -> Callable[[], Response]:
+    def page() -> Response:
+        return HTMLResponse(
+            _html(_state(), module), headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+        )
+
+    return page
+
+
+for _path, _module in PAGES.items():
+    router.add_api_route(_path, _page(_module), methods=["GET"])
 
 
 def _plotly_folder() -> str:
@@ -87,12 +99,21 @@ def _version(state: _State) -> str:
     return content.hexdigest()[:16]
 
 
-@lru_cache(maxsize=8)
-def _page(state: _State, plotly: str) -> str:
-    """Return the page with versions in its addresses, and with links to all modules: they import each other."""
+@lru_cache(maxsize=16)
+def _html(state: _State, module: str) -> str:
+    """Return the page with versions in its addresses, and with links to all its modules: they import each other."""
+    plotly = "preload" if module in _DRAWS_AT_ONCE else "prefetch"
     folder = f"/static/dashboard-{_version(state)}/"
-    modules = (f"{folder}{name}" for name, _, _ in state if name.endswith(".js"))
     links = [f'<link rel="{plotly}" as="script" id="plotly" href="{_plotly_folder()}/{_PLOTLY}">']
-    links += [f'<link rel="modulepreload" href="{module}">' for module in modules]
+    links += [f'<link rel="modulepreload" href="{folder}{name}">' for name in _imported_by(_START, module)]
     text = (FOLDER / "index.html").read_text(encoding="utf-8")
     return text.replace("</head>", "\n".join([*links, "</head>"])).replace("/static/dashboard/", folder)
+
+
+def _imported_by(*modules: str) -> list[str]:
+    """Return these modules and what they import, and so on, those that are asked for first first."""
+    found = list(modules)
+    for module in found:  # which grows meanwhile
+        imports = _IMPORT.findall((FOLDER / module).read_text(encoding="utf-8"))
+        found.extend(name for name in dict.fromkeys(imports) if name not in found)
+    return found

@@ -66,7 +66,7 @@ def page(browser: Browser, service: Service, watch: Watch) -> Iterator[Page]:
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         page.on("console", watch.hear)
-        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        page.on("pageerror", watch.hear_uncaught)
         page.on("request", lambda request: watch.hosts.add(urlsplit(request.url).hostname or ""))
         yield page
     assert watch.unexpected() == []

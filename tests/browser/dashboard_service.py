@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import ConsoleMessage
+from playwright.sync_api import ConsoleMessage, Error
 
 from api.server import Server
 from api.settings import Settings
@@ -18,6 +18,10 @@ from nas.store.store import Store
 
 _ended: set[str] = set()
 """Addresses of servers that are no more: windows may outlive them."""
+
+
+def _of_ended(text: str) -> bool:
+    return any(f"{url}/" in text for url in _ended)
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,14 @@ class Watch:
 
     def hear(self, message: ConsoleMessage) -> None:
         """Note an error or a warning; not that a server which its test has ended gives no answer any more."""
-        is_gone = any(message.location["url"].startswith(f"{url}/") for url in _ended)
-        if message.type in ("error", "warning") and not (is_gone and "net::ERR_" in message.text):
+        is_silence = "net::ERR_" in message.text and _of_ended(message.location["url"])
+        if message.type in ("error", "warning") and not is_silence:
             self.errors.append(message.text)
+
+    def hear_uncaught(self, error: Error) -> None:
+        """Note an error that nothing in the page has caught; not that such a server did not send the rest of a page."""
+        if not ("Failed to fetch" in error.message and _of_ended(error.message)):
+            self.errors.append(error.message)
 
     def unexpected(self) -> list[str]:
         return [error for error in self.errors if not any(text in error for text in self.expected)]

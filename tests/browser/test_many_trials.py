@@ -19,6 +19,23 @@ from nas.store.tables import trials as rows_of_trials
 pytestmark = pytest.mark.browser
 
 COUNT = 4_000
+INKED = """() => {
+    const canvas = document.querySelector(".many-points");
+    if (!canvas?.width) return 0;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
+    return count;
+}"""
+HAVE_OPACITIES = """(expected) => {
+    const points = Array.from(document.querySelectorAll(".chart .scatterlayer .tracemembers .points > path"));
+    return `${points.map((point) => Number(point.style.opacity))}` === `${expected}`;
+}"""
+COUNT_PLOTS = """() => {
+    window.plots = 0;
+    document.querySelector(".chart").on("plotly_afterplot", () => (window.plots += 1));
+}"""
+LEFT_END = "document.querySelector('.chart')._fullLayout.xaxis.range[0]"
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +84,13 @@ def window(page: Page, recorded: RecordedJob) -> JobWindow:
 
 def inked(page: Page) -> int:
     """How many pixels of the canvas are not empty."""
-    count: int = page.evaluate(
-        """() => {
-            const canvas = document.querySelector(".many-points");
-            if (!canvas?.width) return 0;
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            let count = 0;
-            for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
-            return count;
-        }"""
-    )
+    count: int = page.evaluate(INKED)
     return count
 
 
 def wait_for_points(page: Page) -> None:
     expect(page.get_by_role("button", name=f"All trials ({COUNT + 1})")).to_be_visible()
-    page.wait_for_function("() => document.querySelector('.many-points')?.width > 0")
+    expect(page.locator(".front-sketch")).to_have_count(0)
 
 
 def test_the_front_stays_in_the_chart_and_the_rest_is_on_the_canvas(
@@ -141,6 +149,40 @@ def test_many_are_brushed_sorted_and_looked_at_page_by_page(
     expect(window.table.locator("tr[data-trial]")).to_have_count(300)
     assert window.rows() == [number for number, _ in chosen[:300]]
     expect(window.row(chosen[299][0]).locator(".layers-cell")).to_be_visible()  # its record has been asked for
+
+
+def test_a_brush_dims_members_of_the_front_where_they_are_and_zoom_does_not_undo_it(
+    window: JobWindow, service: Service, recorded: RecordedJob
+) -> None:
+    members = service.client.get(f"/v1/jobs/{recorded.id}/front").json()["members"]
+    errors = [trial["metrics"]["error_rate"] for trial in members]
+    limit = sorted(errors)[len(errors) // 2]
+    assert min(errors) < limit < max(errors)
+    dimmed = [0.3 if error > limit else 1 for error in errors]
+    page = window.open().page
+    wait_for_points(page)
+    page.wait_for_function(HAVE_OPACITIES, arg=[1] * len(errors))
+    whole = window.axes()
+    page.evaluate(COUNT_PLOTS)
+    page.locator(".parallel").scroll_into_view_if_needed()
+    page.get_by_role("textbox", name="Error rate, to").fill(str(limit))
+    page.get_by_role("textbox", name="Error rate, to").press("Enter")
+    page.wait_for_function(HAVE_OPACITIES, arg=dimmed)
+    assert page.evaluate("window.plots") == 0  # nothing else has been drawn anew, which would take longer
+    page.locator(".chart").scroll_into_view_if_needed()
+    box = page.locator(".chart .nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.95 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_function(f"(left) => {LEFT_END} > left", arg=whole["x"]["range"][0])
+    page.wait_for_function(HAVE_OPACITIES, arg=dimmed)
+    page.get_by_role("button", name="Reset zoom").click()
+    page.wait_for_function(f"(left) => {LEFT_END} === left", arg=whole["x"]["range"][0])
+    assert window.axes() == whole
+    page.get_by_role("button", name="Clear the selection").click()
+    page.wait_for_function(HAVE_OPACITIES, arg=[1] * len(errors))
 
 
 def test_an_update_of_a_large_job_is_small(window: JobWindow, recorded: RecordedJob) -> None:

@@ -26,6 +26,11 @@ from nas.errors import InvalidInput
 ELSEWHERE = re.compile(r"""(?:src|href|url|action)\s*[=(]\s*["']?(?:https?:)?//""")
 
 ADMIN_KEY = "0123456789abcdef" * 2
+PAGES = ("/", "/new", "/compare", "/devices", "/devices/some-board", "/jobs/j-anything")
+
+
+def modules_named(page: str) -> set[str]:
+    return set(re.findall(r'rel="modulepreload" href="/static/dashboard-[0-9a-f]{16}/(\w+\.js)"', page))
 
 
 class TestHealth:
@@ -227,9 +232,11 @@ class TestDashboard:
         assert address_in_page(service.client, "/main.js") != before
 
     def test_the_page_names_every_module_so_that_none_waits_for_another(self, service: Service) -> None:
+        named = {path: modules_named(service.client.get(path).text) for path in PAGES}
+        assert set().union(*named.values()) == {path.name for path in dashboard.FOLDER.glob("*.js")}
+        assert "job_page.js" in named["/jobs/j-anything"]
+        assert not {"new_job_page.js", "compare_page.js"} & named["/jobs/j-anything"]  # which it has no use for
         text = service.client.get("/jobs/j-anything").text
-        named = set(re.findall(r'rel="modulepreload" href="/static/dashboard-[0-9a-f]{16}/(\w+\.js)"', text))
-        assert named == {path.name for path in dashboard.FOLDER.glob("*.js")}
         assert 'rel="preload" as="script" id="plotly"' in text
         assert 'rel="prefetch" as="script" id="plotly"' in service.client.get("/").text
 
