@@ -47,7 +47,7 @@ export class FrontChart {
   }
 
   /**
-   * Draws {x, y (metrics), points (see `pointsOf`), at (see `pointOf`, of a number), knee, selected (numbers or null),
+   * Draws {x, y (metrics), points (see ChartPoints), at (see `pointOf`, of a number), knee, selected (numbers or null),
    * joined, log, constraints, drag ("zoom", "select" or "lasso"), isEarly (the front is on its way)}. Zoom and pan stay
    * until the axes change or `resetZoom` is called. Until the chart's program is there it is a sketch; rejects where
    * there is none to be had.

@@ -69,7 +69,7 @@ export class ParallelAxes {
   #drawSoon() {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = null;
-      if (this.#view && this.#axes.size) this.#drawLines();
+      if (this.#view) this.#drawLines();
     });
   }
 
@@ -79,6 +79,7 @@ export class ParallelAxes {
   }
 
   #drawLines() {
+    if (!this.#axes.size) return;
     const drawn = this.#lines.draw([...this.#axes.values()], this.#view);
     setText(this.#note, drawn.of > drawn.lines ? `${exact(drawn.lines)} of ${exact(drawn.of)} lines are drawn.` : "");
   }
