@@ -112,7 +112,7 @@ class Worker:
         try:
             context = JobContext.load(self._store, job.document)
             if job.search_ended is None:
-                job = self._end_search(job, context, self._search(job, context, executor, lease))
+                job = self._end_search(job, context, self._search(job, context, executor, lease), lease)
             if job.search_ended is not None and not job.state.is_final:
                 self._finish(job, context, executor, lease)
         except LeaseLost as error:
@@ -207,9 +207,9 @@ class Worker:
             return None
         return check_evaluator(evaluator.function, self._evaluators, executor, lease.stop_reason)
 
-    def _end_search(self, job: JobRecord, context: JobContext, reason: str) -> JobRecord:
+    def _end_search(self, job: JobRecord, context: JobContext, reason: str, lease: _Lease) -> JobRecord:
         """Record how the search ended; a job that asks to be finished goes on, and is returned so."""
-        if self._is_interrupted(job, reason):
+        if self._is_interrupted(job, reason, lease):
             return job
         state = JobState.CANCELLED if reason == CANCELLED else JobState.SUCCEEDED
         if state is JobState.SUCCEEDED and not self._store.counts(job.id).complete:
@@ -221,11 +221,12 @@ class Worker:
             return self._store.end_search(job.id, job.lease_token, reason, context.spec.finish.model_dump(mode="json"))
         return self._store.finish_job(job.id, job.lease_token, state, reason)
 
-    def _is_interrupted(self, job: JobRecord, reason: str | None) -> bool:
+    def _is_interrupted(self, job: JobRecord, reason: str | None, lease: _Lease) -> bool:
         """Return whether a job stopped without having ended, and give it out of hand then. Raises `LeaseLost`."""
         if reason == LOST:
             raise LeaseLost
         if reason == STOPPED:
+            lease.end()  # a beat after the release would take the job again, for nobody
             self._store.release_job(job.id, job.lease_token)
         elif reason == PAUSED:
             state = self._store.pause_job(job.id, job.lease_token).state
@@ -243,7 +244,7 @@ class Worker:
 
         finishing = Finishing(self._store, job, context, submit, self.processes, lease.stop_reason)
         stopped = self._check(context, executor, lease) or finishing.run()
-        if self._is_interrupted(job, stopped):
+        if self._is_interrupted(job, stopped, lease):
             return
         assert job.search_ended is not None
         reason = finished_reason(job.search_ended, stopped or finishing.outcome())

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,6 +210,26 @@ def test_a_stopped_worker_hands_its_job_to_the_next_at_once(store):
     assert store.job(job.id).state is JobState.RUNNING
     assert Worker(store, processes=1).run_once()
     assert store.job(job.id).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_was_handed_back_is_not_taken_again_by_a_heartbeat(store, monkeypatch):
+    job = queued(store)
+    release = store.release_job
+
+    def released_slowly(job_id, token):
+        release(job_id, token)
+        time.sleep(1.5)  # a lease is renewed every second
+
+    monkeypatch.setattr(store, "release_job", released_slowly)
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(store, processes=1, lease_s=600).run, args=(stop,))
+    thread.start()
+    until(lambda: store.counts(job.id).complete >= 1)
+    stop.set()
+    thread.join(timeout=30)
+    claimed = store.claim_job("the next", 60)
+    assert claimed is not None
+    assert claimed.id == job.id
 
 
 def test_a_job_whose_data_are_not_the_ones_it_was_submitted_with_fails_and_says_so(store):
