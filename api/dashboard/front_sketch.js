@@ -61,7 +61,12 @@ function axis([low, high], log, offset, length, direction) {
   const scaled = log ? Math.log10 : (value) => value;
   const share = (value) => (scaled(value) - low) / (high - low);
   const place = (value) => offset + length * (direction > 0 ? share(value) : 1 - share(value));
-  return { offset, length, range: [low, high], log, place: (value) => Math.max(-FAR, Math.min(FAR, place(value))) };
+  return { offset, length, range: [low, high], log, place: (value) => within(place(value)) };
+}
+
+// What has no logarithm is outside, as it is where the chart's program draws
+function within(pixels) {
+  return Number.isNaN(pixels) ? -FAR : Math.max(-FAR, Math.min(FAR, pixels));
 }
 
 function grid({ x, y }, ticksX, ticksY) {

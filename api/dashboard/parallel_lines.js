@@ -27,7 +27,7 @@ export class ParallelLines {
     }
     const behind = selection ? this.#all.rows : [];
     const chosen = thinned(groups.chosen, isBrushed ? MOST_WHILE_BRUSHED : MOST_LINES);
-    const opacity = 0.05 + 0.45 * Math.min(1, 160 / Math.max(1, groups.chosen.length));
+    const opacity = 0.05 + 0.45 * Math.min(1, 160 / Math.max(1, chosen.length));
     context.save();
     context.scale(scale, scale);
     stroke(context, at, chosen, { colour: selection ? colours.accent : colours.dominated, width: 1, opacity });
@@ -43,8 +43,8 @@ export class ParallelLines {
     const places = at.map(({ values, ...place }) => place);
     const key = JSON.stringify([store.version, size, scale, colours, places]);
     if (key === this.#all.key) return;
-    const complete = store.states.flatMap((state, row) => (state === "complete" ? [row] : []));
-    this.#all = { ...this.#all, key, rows: thinned(complete, MOST_LINES) };
+    const { chosen } = groupsOf(store, null, new Set());
+    this.#all = { ...this.#all, key, rows: thinned(chosen, MOST_LINES) };
     const context = cleared(this.#all.canvas, ...size);
     context.save();
     context.scale(scale, scale);

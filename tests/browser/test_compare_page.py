@@ -93,7 +93,9 @@ def test_other_axes_are_asked_of_the_server_and_stand_in_the_address(
     expect(page.get_by_label("X axis")).to_have_value("parameters")
     expect(page).to_have_url(re.compile(r"objectives=error_rate,parameters$"))
     told = compared(service, f"jobs?job={pair[0].id}&job={pair[1].id}&objectives=error_rate,parameters")
-    page.wait_for_function("(n) => document.querySelector('.compare-chart')?.data?.length === n", arg=5)
+    page.wait_for_function(
+        "() => document.querySelector('.compare-chart')._fullLayout.xaxis.title.text.includes('Param')"
+    )
     assert {p["x"] for p in drawn(page, pair[0].id)} == {m["metrics"]["parameters"] for m in told["jobs"][0]["front"]}
     page.reload()
     expect(page.get_by_label("X axis")).to_have_value("parameters")

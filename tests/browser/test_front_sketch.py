@@ -92,6 +92,21 @@ def test_its_axes_have_ticks_in_order(
     assert all(text.endswith(ticks or "") for text in below.all_text_contents())
 
 
+def test_what_has_no_place_on_a_logarithmic_axis_is_not_seen_and_makes_no_page_longer(
+    page: Page, service: Service, held: list[Route]
+) -> None:
+    job = RecordedJob(service.store, name="without a logarithm")
+    for error_rate in (0.5, 0.25, 0.0, -0.1):
+        job.complete(error_rate)
+    page.goto(f"/jobs/{job.id}?log=y", wait_until="commit")
+    expect(page.locator(".tabs")).to_contain_text("All trials (4)")
+    picture = page.locator(".front-sketch").bounding_box()
+    assert picture is not None
+    expect(page.locator(".sketch-front")).to_have_count(len(front_of(service, job)))
+    assert page.evaluate("document.scrollingElement.scrollHeight") < 4_000
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 1280
+
+
 def test_it_follows_a_running_job(page: Page, service: Service, held: list[Route]) -> None:
     job = RecordedJob(service.store, name="sketched live")
     job.complete(0.8)
