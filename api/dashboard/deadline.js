@@ -78,7 +78,12 @@ export class Deadline {
     setText(this.#unit, view.cost.unit);
     this.slider.setAttribute("aria-label", name);
     this.#show(view.limit);
-    if (document.activeElement !== this.number) this.number.value = view.limit === null ? "" : significant(view.limit, 6);
+    if (document.activeElement !== this.number) this.#write(view.limit); // else it is being typed, or wrong
+  }
+
+  #write(limit) {
+    this.number.value = limit === null ? "" : significant(limit, 6);
+    this.number.setAttribute("aria-invalid", "false");
   }
 
   /** Lays the slider under the axis {offset, length, range, log}, so that its thumb is where the limit is; null: free. */
@@ -115,7 +120,7 @@ export class Deadline {
   #drag() {
     const scaled = Number(this.slider.value);
     const limit = scaled >= Number(this.slider.max) ? null : this.#rounded(scaled);
-    this.number.value = limit === null ? "" : significant(limit, 6);
+    this.#write(limit);
     this.#show(limit);
     this.moved(limit);
   }
@@ -138,7 +143,6 @@ export class Deadline {
   #show(limit) {
     this.#limit = limit;
     this.clear.hidden = limit === null;
-    this.number.setAttribute("aria-invalid", "false");
     this.#place(limit);
     const { asked, knee, cost, quality } = this.#view;
     const key = JSON.stringify([limit, asked?.path, asked?.status, asked?.answer, knee?.number, cost.name]);

@@ -223,4 +223,10 @@ def test_what_is_no_deadline_is_marked_and_changes_nothing(
     field.fill(typed)
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
+    window.page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")  # the page is drawn anew, as with every event
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value(typed)
     assert "deadline" not in window.page.url
+    field.fill("")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "false")
