@@ -18,11 +18,12 @@ export class ParallelLines {
    * {lines, of}: how many of how many.
    */
   draw(axes, { store, selection, members, isBrushed }) {
-    const { at, size, scale, colours } = this.#placesOf(axes);
+    const places = this.#placesOf(axes);
+    const { at, size, scale, colours } = places;
     const groups = groupsOf(store, selection, members);
     const context = cleared(this.#canvas, ...size);
     if (selection) {
-      this.prepare(axes, { store });
+      this.#drawAll(places, store);
       context.drawImage(this.#all.canvas, 0, 0);
     }
     const behind = selection ? this.#all.rows : [];
@@ -39,7 +40,10 @@ export class ParallelLines {
 
   /** Draws, for what is to come, what lies behind every selection; it stays the same while ranges are drawn. */
   prepare(axes, { store }) {
-    const { at, size, scale, colours } = this.#placesOf(axes);
+    this.#drawAll(this.#placesOf(axes), store);
+  }
+
+  #drawAll({ at, size, scale, colours }, store) {
     const places = at.map(({ values, ...place }) => place);
     const key = JSON.stringify([store.version, size, scale, colours, places]);
     if (key === this.#all.key) return;
