@@ -199,14 +199,20 @@ def test_a_failed_search_without_budget_left_is_not_retried_and_says_what_to_do(
     assert store.job(job.id).state is JobState.FAILED
 
 
-def test_a_stopped_worker_hands_its_job_to_the_next_at_once(store):
-    job = queued(store)
+def stop_after_first_trial_of(job, store):
+    """Let a worker begin the job, and tell it to stop; its lease would keep the job for ten minutes."""
     stop = threading.Event()
     thread = threading.Thread(target=Worker(store, processes=1, lease_s=600).run, args=(stop,))
     thread.start()
     until(lambda: store.counts(job.id).complete >= 1)
     stop.set()
     thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+def test_a_stopped_worker_hands_its_job_to_the_next_at_once(store):
+    job = queued(store)
+    stop_after_first_trial_of(job, store)
     assert store.job(job.id).state is JobState.RUNNING
     assert Worker(store, processes=1).run_once()
     assert store.job(job.id).state is JobState.SUCCEEDED
@@ -221,12 +227,7 @@ def test_a_job_that_was_handed_back_is_not_taken_again_by_a_heartbeat(store, mon
         time.sleep(1.5)  # a lease is renewed every second
 
     monkeypatch.setattr(store, "release_job", released_slowly)
-    stop = threading.Event()
-    thread = threading.Thread(target=Worker(store, processes=1, lease_s=600).run, args=(stop,))
-    thread.start()
-    until(lambda: store.counts(job.id).complete >= 1)
-    stop.set()
-    thread.join(timeout=30)
+    stop_after_first_trial_of(job, store)
     claimed = store.claim_job("the next", 60)
     assert claimed is not None
     assert claimed.id == job.id
